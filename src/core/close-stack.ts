@@ -1,0 +1,47 @@
+/**
+ * Start downwards, stop upwards: whoever opens a thing gives it to a `CloseStack`.
+ * Closing runs in reverse order, and one failing close does not keep the rest open.
+ * (`AsyncDisposableStack` is newer than Node 20.)
+ */
+export interface Closable {
+  close(): Promise<void> | void;
+}
+
+export class CloseStack implements AsyncDisposable {
+  readonly #closers: (() => Promise<void> | void)[] = [];
+  #closing: Promise<void> | undefined;
+
+  /** Keeps `thing` until the stack closes, and returns it. */
+  adopt<T extends Closable>(thing: T): T {
+    this.defer(() => thing.close());
+    return thing;
+  }
+
+  /** Runs `close` when the stack closes. */
+  defer(close: () => Promise<void> | void): void {
+    this.#closers.push(close);
+  }
+
+  /** Closes everything, newest first. A second call waits for the first. Errors are gathered and thrown at the end. */
+  close(): Promise<void> {
+    this.#closing ??= this.#closeAll();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #closeAll(): Promise<void> {
+    const errors: unknown[] = [];
+    for (let close = this.#closers.pop(); close !== undefined; close = this.#closers.pop()) {
+      try {
+        await close();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length === 1) throw errors[0];
+    if (errors.length > 1) throw new AggregateError(errors, `${errors.length} things failed to close.`);
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * What the rooms of level 1 share: `message/` makes an `Envelope`, `amqp/` carries it.
+ * Header names and values are as on the wire (snake_case, null for absent); properties are camelCase.
+ */
+
+/** AMQP basic properties. */
+export interface MessageProperties {
+  readonly contentType?: string | undefined;
+  readonly contentEncoding?: string | undefined;
+  readonly deliveryMode?: number | undefined;
+  readonly priority?: number | undefined;
+  readonly correlationId?: string | undefined;
+  readonly replyTo?: string | undefined;
+  /** Decimal text of milliseconds. */
+  readonly expiration?: string | undefined;
+  readonly messageId?: string | undefined;
+  /** Seconds since the epoch. */
+  readonly timestamp?: number | undefined;
+  readonly type?: string | undefined;
+  readonly userId?: string | undefined;
+  readonly appId?: string | undefined;
+}
+
+/** An encoded message: what stands between the application and the broker. */
+export interface Envelope {
+  readonly properties: MessageProperties;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly body: Uint8Array;
+}
+
+/** An envelope with its address and the guarantees asked for. */
+export interface Publication {
+  readonly envelope: Envelope;
+  /** Empty: the default exchange. */
+  readonly exchange: string;
+  readonly routingKey: string;
+  /** Wait for the broker's confirm. */
+  readonly confirm: boolean;
+  /** Fail with `UnroutableError` when no queue takes it. */
+  readonly mandatory: boolean;
+}
+
+/** Where a message came from. */
+export interface DeliveryInfo {
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly priority: number | undefined;
+  readonly redelivered: boolean;
+}

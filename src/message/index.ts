@@ -1,0 +1,2 @@
+/** The wire, pure: what other rooms may use. */
+export type { EncodedResult } from './result-message.ts';

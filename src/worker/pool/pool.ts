@@ -1,0 +1,46 @@
+/**
+ * The port behind which `prefork/`, `threads`, `async` and `solo` stand. A pool owns whatever runs bodies and
+ * guards the time limits; it knows nothing of brokers, results or acknowledgement.
+ * Life: opened ready (every child has loaded the app) → `submit` … → `close` (waits for what runs) or `terminate` (does not).
+ */
+import type { Job, Report, RunListener } from '../../execution/outcome.ts';
+
+export interface Pool {
+  /** `prefork`, `threads`, `async` or `solo`. */
+  readonly name: string;
+  /** Children, threads, or tasks at a time (`-c`). */
+  readonly size: number;
+  /** Tasks that can run at once: size x async slots. */
+  readonly slots: number;
+  /**
+   * Runs a job as soon as a slot is free. `done` is called exactly once and never throws into the pool;
+   * a pool never rejects a job: what goes wrong is an outcome (`lost`, `timed out`, `terminated`, `returned`).
+   */
+  submit(job: Job, listener: RunListener, done: (report: Report) => void): void;
+  /**
+   * Ends the run of a task: aborts its signal with `Terminated`, and where a child runs it sends that child `killSignal`.
+   * False when the task is not here. A job that still waits for a slot ends as `terminated` at once.
+   */
+  terminateJob(id: string, killSignal: string): boolean;
+  /** Adds `count` children (or tasks at a time). */
+  grow(count: number): void;
+  /** Takes away `count`, never below one; what runs there ends first. */
+  shrink(count: number): void;
+  /** Replaces every child; running tasks end first. */
+  restart(): Promise<void>;
+  /** What `inspect stats` shows under `pool` (Celery's key names). */
+  stats(): PoolStats;
+  /** Stops taking jobs and waits for those that run; waiting ones end as `returned`. */
+  close(): Promise<void>;
+  /** Ends everything now: running jobs end as `returned`, children are killed. */
+  terminate(): Promise<void>;
+}
+
+export interface PoolStats {
+  readonly implementation: string;
+  readonly 'max-concurrency': number;
+  readonly processes: readonly number[];
+  readonly 'max-tasks-per-child': number | 'N/A';
+  readonly timeouts: readonly [soft: number, hard: number];
+  readonly [more: string]: unknown;
+}
