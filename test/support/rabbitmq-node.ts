@@ -1,0 +1,175 @@
+/**
+ * A RabbitMQ node of our own: private name, free ports, private folders, loopback only, management plugin on.
+ * It needs `rabbitmq-server` on PATH (Debian's package, Homebrew, the generic tarball) and nothing else: no service,
+ * no root, no shared epmd. The node, its epmd and a watchdog form one process group; the watchdog ends the group when
+ * we say so, and also when our process dies and the pipe to it breaks. Knows nothing of vitest: `bench/` uses it too.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { accessSync, constants, createWriteStream, existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { Management } from './management.ts';
+import { until } from './until.ts';
+
+export interface RabbitNodeOptions {
+  /** More lines for `rabbitmq.conf`, `{ consumer_timeout: 1000 }` say. */
+  readonly config?: Readonly<Record<string, string | number | boolean>>;
+  /** Default 60 s. */
+  readonly startSeconds?: number;
+}
+
+export interface RabbitNode extends AsyncDisposable {
+  /** `amqp://guest:guest@127.0.0.1:<port>`, without a vhost. */
+  readonly url: string;
+  readonly port: number;
+  readonly management: Management;
+  readonly nodeName: string;
+  /** Where the node's output goes; kept until `close`. */
+  readonly logFile: string;
+  /** Kills the node and everything it started, and removes its folders. */
+  close(): Promise<void>;
+}
+
+const watchdog = `
+epmd -port "$ERL_EPMD_PORT" -address 127.0.0.1 </dev/null &
+"$CELERY_TEST_RABBITMQ_SCRIPT" </dev/null &
+cat >/dev/null
+kill -KILL 0
+`;
+
+/** The server's own script. Debian's wrapper on PATH switches users; the script behind it runs as anybody. */
+export function findRabbitServer(): string | undefined {
+  const onPath = (process.env.PATH ?? '')
+    .split(delimiter)
+    .map((folder) => join(folder, 'rabbitmq-server'))
+    .find(isExecutable);
+  if (onPath === undefined) return undefined;
+  const behindDebiansWrapper = '/usr/lib/rabbitmq/bin/rabbitmq-server';
+  return onPath.startsWith('/usr/') && isExecutable(behindDebiansWrapper) ? behindDebiansWrapper : onPath;
+}
+
+/** Starts a node and waits until it answers. Some 5 s and 140 MB. */
+export async function startRabbitNode(options: RabbitNodeOptions = {}): Promise<RabbitNode> {
+  const script = findRabbitServer();
+  if (script === undefined) throw new Error('There is no rabbitmq-server on PATH.');
+
+  const home = await mkdtemp(join(tmpdir(), 'celery-ts-rabbit-'));
+  const [port, managementPort, distPort, epmdPort] = await freePorts(4);
+  const nodeName = `test-${randomBytes(4).toString('hex')}@localhost`;
+  const logFile = join(home, 'output.log');
+  await writeFolders(home, { port, managementPort, ...options });
+
+  const child = spawn('sh', ['-c', watchdog], {
+    cwd: home,
+    detached: true, // its own process group, so that `kill 0` ends the group and nobody else
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: {
+      PATH: process.env.PATH,
+      HOME: home, // the Erlang cookie is made here
+      LANG: 'C.UTF-8',
+      ERL_EPMD_PORT: String(epmdPort),
+      ERL_CRASH_DUMP_SECONDS: '0',
+      CELERY_TEST_RABBITMQ_SCRIPT: script,
+      RABBITMQ_ALLOW_INPUT: '1', // run the VM in place of the script: the pid is the node's
+      RABBITMQ_SERVER_START_ARGS: '-noinput',
+      RABBITMQ_NODENAME: nodeName,
+      RABBITMQ_DIST_PORT: String(distPort),
+      RABBITMQ_MNESIA_BASE: join(home, 'data'),
+      RABBITMQ_LOG_BASE: join(home, 'log'),
+      RABBITMQ_CONF_ENV_FILE: join(home, 'none.conf'),
+      RABBITMQ_CONFIG_FILE: join(home, 'rabbitmq.conf'),
+      RABBITMQ_ENABLED_PLUGINS_FILE: join(home, 'plugins'),
+    },
+  });
+  const output = createWriteStream(logFile);
+  child.stdout.pipe(output, { end: false });
+  child.stderr.pipe(output, { end: false });
+
+  const management = new Management(`http://127.0.0.1:${managementPort}`, 'guest', 'guest');
+  const close = async (): Promise<void> => {
+    await endGroup(child);
+    output.end();
+    await rm(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  };
+  try {
+    await until(() => management.isUp(), {
+      what: 'the private RabbitMQ node to answer',
+      withinSeconds: options.startSeconds ?? 60,
+      everyMs: 100,
+    });
+  } catch (error) {
+    const said = existsSync(logFile) ? (await readFile(logFile, 'utf8')).slice(-2000) : '';
+    await close();
+    throw new Error(`The private RabbitMQ node did not start. It said:\n${said}`, { cause: error });
+  }
+  return {
+    url: `amqp://guest:guest@127.0.0.1:${port}`,
+    port,
+    management,
+    nodeName,
+    logFile,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+async function writeFolders(
+  home: string,
+  given: RabbitNodeOptions & { port: number; managementPort: number },
+): Promise<void> {
+  const config = {
+    'listeners.tcp.1': `127.0.0.1:${given.port}`,
+    'management.tcp.ip': '127.0.0.1',
+    'management.tcp.port': given.managementPort,
+    'management_agent.disable_metrics_collector': true, // two cores are few; nobody looks at graphs here
+    'log.console': true,
+    'log.console.level': 'warning',
+    'log.file': false,
+    'disk_free_limit.absolute': '50MB',
+    ...given.config,
+  };
+  const lines = Object.entries(config).map(([key, value]) => `${key} = ${value}`);
+  await mkdir(join(home, 'log'));
+  await writeFile(join(home, 'rabbitmq.conf'), `${lines.join('\n')}\n`);
+  await writeFile(join(home, 'plugins'), '[rabbitmq_management].\n');
+}
+
+/** Closing the watchdog's input makes it kill its group; it is part of the group, so its exit says all are gone. */
+async function endGroup(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  child.stdin?.end();
+  await gone;
+}
+
+async function freePorts(count: 4): Promise<[number, number, number, number]>;
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(0, '127.0.0.1', resolve);
+      });
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => {
+    const address = server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  });
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * The test projects. `unit` needs nothing but Node and imports `src`; the others run the built package
+ * (`import … from 'celery-ts'` is this package, by its own name) on the broker that `test/support/broker-choice.ts` finds.
+ */
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      {
+        test: {
+          name: 'types',
+          include: [],
+          typecheck: {
+            enabled: true,
+            only: true,
+            checker: 'tsc',
+            include: ['test/types/**/*.test-d.ts'],
+            tsconfig: './tsconfig.json',
+          },
+        },
+      },
+      withBroker('integration', 30),
+      withBroker('conformance', 30),
+      withBroker('interop', 60),
+      withBroker('slow', 600),
+      withBroker('package', 300),
+    ],
+  },
+});
+
+function withBroker(name: string, timeoutSeconds: number): TestProjectInlineConfiguration {
+  return {
+    test: {
+      name,
+      include: [`test/${name}/**/*.test.ts`],
+      globalSetup: ['test/support/global-setup.ts'],
+      testTimeout: timeoutSeconds * 1000,
+      hookTimeout: timeoutSeconds * 1000,
+      server: { deps: { external: [/\/dist\//] } }, // Node loads the build itself, as it does for users
+    },
+  };
+}
