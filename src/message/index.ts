@@ -1,2 +1,41 @@
 /** The wire, pure: what other rooms may use. */
-export type { EncodedResult } from './result-message.ts';
+export type { Codec, CodecLimits, CodecOptions, DeserializeOptions, EncodedValue } from './codec.ts';
+export { createCodec } from './codec.ts';
+export type { Compression } from './compression.ts';
+export type { ControlReply, ControlRequest, Hello, OutgoingControlReply } from './control-message.ts';
+export {
+  decodeControlReply,
+  decodeControlRequest,
+  decodeHelloArguments,
+  decodeHelloReply,
+  encodeControlReply,
+  encodeControlRequest,
+  encodeHelloArguments,
+  encodeHelloReply,
+  maxControlBytes,
+} from './control-message.ts';
+export type { DecodedEvents, EventRecord } from './event-message.ts';
+export { decodeEvents, encodeEvent, encodeEvents, eventRoutingKey } from './event-message.ts';
+export type { ErrorFactory, ErrorRegistry, ExceptionMap } from './exception.ts';
+export {
+  createErrorRegistry,
+  exceptionRepr,
+  fromExceptionMap,
+  toError,
+  toExceptionMap,
+  tracebackText,
+} from './exception.ts';
+export type { ReprOptions } from './python-repr.ts';
+export { pythonRepr } from './python-repr.ts';
+export type {
+  DecodedResult,
+  DecodeResultOptions,
+  EncodedResult,
+  EncodeResultOptions,
+  ExtendedResult,
+  OutgoingResult,
+} from './result-message.ts';
+export { decodeResult, encodeResult } from './result-message.ts';
+export type { Serializer } from './serialization/serializer.ts';
+export type { Embed, OutgoingTask, SignatureMap, TaskBody, TaskMessage } from './task-message.ts';
+export { crashesHeader, decodeTask, decodeTaskBody, encodeTask, toOutgoing } from './task-message.ts';
