@@ -1,0 +1,28 @@
+/**
+ * RabbitMQ: connections, topology, publishing, consuming. amqplib is imported in this room and nowhere else.
+ * What other rooms may use is listed here by name.
+ */
+export { declareQueues, deleteExchange, deleteQueue, inspectQueue, purgeQueue, type QueueCounts } from './client.ts';
+export {
+  Connection,
+  type ConnectionEvents,
+  type ConnectionOptions,
+  type ConnectionRetry,
+  type ConnectionState,
+} from './connection.ts';
+export { Consumer, type ConsumerOptions } from './consumer.ts';
+export { Delivery } from './delivery.ts';
+export { type AmqpMetrics, createMetrics } from './metrics.ts';
+export { Publisher, type PublisherOptions, type PublishRetryPolicy } from './publisher.ts';
+export {
+  type AmqpArguments,
+  type Binding,
+  type BindingOptions,
+  Broadcast,
+  Exchange,
+  type ExchangeOptions,
+  type ExchangeType,
+  Queue,
+  type QueueOptions,
+} from './topology.ts';
+export { type BrokerUrl, maskedUrl, parseBrokerUrls, type TlsOptions } from './url.ts';
