@@ -38,6 +38,8 @@ export interface Publication {
   readonly confirm: boolean;
   /** Fail with `UnroutableError` when no queue takes it. */
   readonly mandatory: boolean;
+  /** The queue of the app's topology that should exist first; whoever publishes declares it. */
+  readonly queue?: string | undefined;
 }
 
 /** Where a message came from. */

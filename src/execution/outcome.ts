@@ -5,6 +5,8 @@
 import type { DeliveryInfo, MessageProperties, Publication } from '../core/envelope.ts';
 import type { EncodedResult } from '../message/index.ts';
 
+export type { EncodedResult };
+
 /** One run that a pool is asked for. The body is still encoded: only `trace.ts` reads it, where the task runs. */
 export interface Job {
   /** The task id. Not unique in a worker's life: a retried task comes back under the same one. */
@@ -20,6 +22,8 @@ export interface Job {
   readonly timeLimit: number | undefined;
   /** How often a process was lost while running this message. */
   readonly crashes: number;
+  /** Run in the caller's process, without a broker (`apply`, `taskAlwaysEager`). */
+  readonly isEager?: boolean;
 }
 
 /** How a run ended. */
