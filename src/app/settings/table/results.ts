@@ -1,0 +1,161 @@
+/** Settings of results, and of the backends that ship: Redis, SQL, MongoDB, memcached. */
+import { tlsOptions } from '../broker-address.ts';
+import { count, flag, number, optional, options, seconds, shaped, text, texts } from '../setting.ts';
+
+type Options = Readonly<Record<string, unknown>>;
+
+const exchangeOfOld = 'Results by queue go straight to the reply queue.';
+const sqlAlchemy = 'It is an option of SQLAlchemy.';
+
+export const results = {
+  resultAcceptContent: texts(undefined, 'Serializers that results are decoded from. Unset: `acceptContent`.', {
+    old: ['CELERY_RESULT_ACCEPT_CONTENT', 'RESULT_ACCEPT_CONTENT'],
+  }),
+  resultBackend: text(undefined, 'URL of where results are kept: `rpc://`, `redis://…` … Unset: nowhere.', {
+    old: ['CELERY_RESULT_BACKEND'],
+  }),
+  resultCacheMax: optional(
+    count(-1, 'Results a caller keeps in memory. -1: none; 0 or null: without limit.', {
+      old: ['CELERY_MAX_CACHED_RESULTS'],
+      min: -1,
+    }),
+  ),
+  resultCompression: text(undefined, 'Compression of results. Unset: none.', { old: ['CELERY_RESULT_COMPRESSION'] }),
+  resultExchange: text('celeryresults', 'Celery: exchange of the old AMQP backend.', {
+    old: ['CELERY_RESULT_EXCHANGE'],
+    noEffect: exchangeOfOld,
+  }),
+  resultExchangeType: text('direct', 'Celery: type of that exchange.', {
+    old: ['CELERY_RESULT_EXCHANGE_TYPE'],
+    noEffect: exchangeOfOld,
+  }),
+  resultExpires: optional(
+    seconds(86_400, 'How long results are kept. 0 or null: for ever.', { old: ['CELERY_TASK_RESULT_EXPIRES'] }),
+  ),
+  resultPersistent: flag(undefined, 'Results by queue survive a restart of the broker.', {
+    old: ['CELERY_RESULT_PERSISTENT'],
+  }),
+  resultExtended: flag(false, 'Keep name, args, kwargs, worker, retries and queue with each result.', {
+    old: ['CELERY_RESULT_EXTENDED'],
+  }),
+  resultSerializer: text('json', 'Serializer of results.', { old: ['CELERY_RESULT_SERIALIZER'] }),
+  resultBackendTransportOptions: options<Options>(
+    {},
+    'Options of the backend; for Redis `masterName`, `globalKeyprefix`, `retryPolicy`, `resultChordOrdered` …',
+    { old: ['CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS'] },
+  ),
+  resultChordRetryInterval: seconds(1, 'How often a chord is looked at on backends that cannot count.', {
+    old: ['CELERY_RESULT_CHORD_RETRY_INTERVAL'],
+  }),
+  resultChordJoinTimeout: seconds(3, "How long reading the results of a chord's header may take.", {
+    old: ['CELERY_RESULT_CHORD_JOIN_TIMEOUT'],
+  }),
+  resultBackendMaxSleepBetweenRetriesMs: count(10_000, 'Longest pause between attempts to reach the backend.', {
+    old: ['CELERY_RESULT_BACKEND_MAX_SLEEP_BETWEEN_RETRIES_MS'],
+    unit: 'ms',
+  }),
+  resultBackendMaxRetries: number(Number.POSITIVE_INFINITY, 'Attempts to reach the backend.', {
+    old: ['CELERY_RESULT_BACKEND_MAX_RETRIES'],
+    min: 0,
+  }),
+  resultBackendBaseSleepBetweenRetriesMs: count(10, 'First pause between attempts to reach the backend.', {
+    old: ['CELERY_RESULT_BACKEND_BASE_SLEEP_BETWEEN_RETRIES_MS'],
+    unit: 'ms',
+  }),
+  resultBackendAlwaysRetry: flag(false, 'Try again after errors of the backend that may pass.', {
+    old: ['CELERY_RESULT_BACKEND_ALWAYS_RETRY'],
+  }),
+  resultBackendThreadSafe: flag(false, 'Celery: one backend object for all threads.', {
+    noEffect: 'A process has one backend object.',
+  }),
+  overrideBackends: options<Readonly<Record<string, string>>>(
+    {},
+    'Result backends of your own: alias to `module:export`.',
+  ),
+} as const;
+
+export const backends = {
+  cacheBackend: text(undefined, 'Celery: memcached address of Django.', {
+    old: ['CELERY_CACHE_BACKEND'],
+    noEffect: 'Use `resultBackend`.',
+  }),
+  cacheBackendOptions: options<Options>({}, 'Options of the memcached client.', {
+    old: ['CELERY_CACHE_BACKEND_OPTIONS'],
+  }),
+  mongodbBackendSettings: options<Options | undefined>(
+    undefined,
+    'MongoDB: `database`, `taskmetaCollection`, `groupmetaCollection`, `maxPoolSize`, `options`, `host`, `port`, `user`, `password`.',
+    { old: ['CELERY_MONGODB_BACKEND_SETTINGS'] },
+  ),
+  redisBackendUseSsl: shaped<boolean | Options | undefined>(
+    'boolean | object',
+    undefined,
+    'TLS of the Redis backend: true or options as in `brokerUseSsl`.',
+    tlsOptions,
+    { old: ['CELERY_REDIS_BACKEND_USE_SSL'] },
+  ),
+  redisDb: count(undefined, 'Redis: number of the database. Old form; write it in `resultBackend`.', {
+    old: ['CELERY_REDIS_DB'],
+  }),
+  redisHost: text(undefined, 'Redis: host. Old form; write it in `resultBackend`.', { old: ['CELERY_REDIS_HOST'] }),
+  redisMaxConnections: count(undefined, 'Redis: most connections.', { old: ['CELERY_REDIS_MAX_CONNECTIONS'] }),
+  redisUsername: text(undefined, 'Redis: user. Old form; write it in `resultBackend`.', {
+    old: ['CELERY_REDIS_USERNAME'],
+  }),
+  redisPassword: text(undefined, 'Redis: password. Old form; write it in `resultBackend`.', {
+    old: ['CELERY_REDIS_PASSWORD'],
+    secret: true,
+  }),
+  redisPort: count(undefined, 'Redis: port. Old form; write it in `resultBackend`.', {
+    old: ['CELERY_REDIS_PORT'],
+    min: 1,
+    max: 65_535,
+  }),
+  redisSocketTimeout: optional(
+    seconds(120, 'Redis: how long one command may take.', { old: ['CELERY_REDIS_SOCKET_TIMEOUT'] }),
+  ),
+  redisSocketConnectTimeout: seconds(undefined, 'Redis: how long connecting may take.', {
+    old: ['CELERY_REDIS_SOCKET_CONNECT_TIMEOUT'],
+  }),
+  redisRetryOnTimeout: flag(false, 'Redis: send a command once more after a timeout.', {
+    old: ['CELERY_REDIS_RETRY_ON_TIMEOUT'],
+  }),
+  redisSocketKeepalive: flag(false, 'Redis: TCP keep-alive.', { old: ['CELERY_REDIS_SOCKET_KEEPALIVE'] }),
+  redisBackendHealthCheckInterval: seconds(undefined, 'Redis: how often an idle connection is checked.'),
+  redisBackendCredentialProvider: shaped<unknown>(
+    'function | string',
+    undefined,
+    'Redis: a function that gives user and password, or `module:export` of one.',
+    (value) => value,
+    { secret: true },
+  ),
+  redisClientName: text(undefined, 'Redis: name of the client as the server shows it.'),
+  databaseUrl: text(undefined, 'SQL: address. Old form; write it in `resultBackend`.', {
+    old: ['CELERY_RESULT_DBURI'],
+  }),
+  databaseEngineOptions: options<Options>({ poolPrePing: true, poolRecycle: 3600 }, 'Celery: options of SQLAlchemy.', {
+    old: ['CELERY_RESULT_ENGINE_OPTIONS'],
+    noEffect: sqlAlchemy,
+  }),
+  databaseEngineCallback: shaped<unknown>(
+    'function | string',
+    undefined,
+    'Celery: called with the engine of SQLAlchemy.',
+    (value) => value,
+    { noEffect: sqlAlchemy },
+  ),
+  databaseShortLivedSessions: flag(false, 'Celery: a session per operation.', {
+    old: ['CELERY_RESULT_DB_SHORT_LIVED_SESSIONS'],
+    noEffect: sqlAlchemy,
+  }),
+  databaseTableSchemas: options<Readonly<Record<string, string>> | undefined>(
+    undefined,
+    'SQL: schema of the tables `task` and `group`.',
+  ),
+  databaseTableNames: options<Readonly<Record<string, string>> | undefined>(
+    undefined,
+    'SQL: names of the tables `task` and `group`.',
+    { old: ['CELERY_RESULT_DB_TABLENAMES', 'CELERY_RESULT_DB_TABLE_NAMES'] },
+  ),
+  databaseCreateTablesAtSetup: flag(true, 'SQL: create the tables at start, not at first use.'),
+} as const;
