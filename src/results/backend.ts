@@ -1,6 +1,6 @@
 /**
  * The port that every result backend fills. A worker stores encoded results through it, a caller reads and awaits them.
- * Rows of `backends/index.ts` open one by URL scheme.
+ * Rows of `backends/index.ts` open one by URL scheme; `test/conformance/backends/` is what each of them passes.
  */
 import type { EncodedResult } from '../message/index.ts';
 
@@ -25,6 +25,13 @@ export interface ReplyAddress {
   readonly correlationId: string | undefined;
 }
 
+export interface WatchOptions {
+  /** Called at most once, when the backend cannot tell: refused, or an answer that cannot be read. The watch has ended then. */
+  readonly onFailed?: ((error: unknown) => void) | undefined;
+  /** How often a backend that cannot push is asked. */
+  readonly intervalMs?: number | undefined;
+}
+
 export interface ResultBackend {
   /** `rpc`, `redis`, `disabled` … */
   readonly name: string;
@@ -32,17 +39,44 @@ export interface ResultBackend {
   readonly form: 'rpc' | 'document' | 'none';
   /** What goes out as `reply_to` with every task; empty when results do not come by queue. */
   readonly replyTo: string;
+  /** States are pushed to the caller, so that many results are awaited at once. Celery's `supports_native_join`. */
+  readonly supportsNativeJoin: boolean;
 
   /** A worker's side: keeps or sends a result. Never lets a later state overwrite a stored SUCCESS. */
   store(result: EncodedResult, address: ReplyAddress): Promise<void>;
 
   /** A caller's side, before the task is published: be ready, so that no answer is missed. */
   expect(taskId: string): Promise<void>;
+  /** Keeps what is heard of a task at least as long as `holder` lives; the holder itself is held weakly. */
+  hold(taskId: string, holder: object): void;
   /** What is known now; PENDING when nothing is. */
   get(taskId: string): Promise<ResultMeta>;
-  /** Calls `listener` for each state that comes from now on (and the one known already); the returned function stops it. */
-  watch(taskId: string, listener: (meta: ResultMeta) => void): () => void;
+  /**
+   * Calls `listener` for each state that comes from now on and for the one known already, perhaps before this returns
+   * (an unknown task is silent: no call with PENDING). The returned function stops it and may be called twice.
+   */
+  watch(taskId: string, listener: (meta: ResultMeta) => void, options?: WatchOptions): () => void;
   /** Drops what is known. */
   forget(taskId: string): Promise<void>;
+
+  /** Keeps the result tuple of a group under its id. @throws {ImproperlyConfigured} where groups cannot be kept */
+  saveGroup(groupId: string, tuple: unknown): Promise<void>;
+  /** The tuple kept, undefined when there is none. */
+  restoreGroup(groupId: string): Promise<unknown>;
+  deleteGroup(groupId: string): Promise<void>;
+
   close(): Promise<void>;
+}
+
+/** What there is to say of a task nothing was heard of. */
+export function pendingMeta(taskId: string): ResultMeta {
+  return {
+    taskId,
+    state: 'PENDING',
+    result: undefined,
+    traceback: undefined,
+    children: [],
+    dateDone: undefined,
+    extra: {},
+  };
 }
