@@ -27,10 +27,10 @@ export type {
   RouteFunction,
   RouteMap,
   RoutePair,
-  Router,
   RouterObject,
   TaskAnnotation,
   TaskAnnotations,
+  TaskRouter,
   TaskRoutes,
 } from './settings/shapes.ts';
 export {

@@ -37,10 +37,15 @@ export type RouteMap = Readonly<Record<string, string | Route>>;
 export type RoutePair = readonly [pattern: string | RegExp, route: string | Route];
 
 /** One router. A text names a function: `module:export`. */
-export type Router = RouteMap | ReadonlyMap<string | RegExp, string | Route> | RouteFunction | RouterObject | string;
+export type TaskRouter =
+  | RouteMap
+  | ReadonlyMap<string | RegExp, string | Route>
+  | RouteFunction
+  | RouterObject
+  | string;
 
 /** `taskRoutes`: one router, a list of pairs, or a list of routers, of which the first that answers wins. */
-export type TaskRoutes = Router | readonly RoutePair[] | readonly (Router | readonly RoutePair[])[];
+export type TaskRoutes = TaskRouter | readonly RoutePair[] | readonly (TaskRouter | RoutePair | readonly RoutePair[])[];
 
 export function taskRoutes(value: unknown): TaskRoutes {
   const isRouter = typeof value === 'string' || typeof value === 'function' || typeof value === 'object';
