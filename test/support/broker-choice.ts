@@ -1,6 +1,7 @@
 /**
  * Which broker the tests run on: the first of `CELERY_TEST_BROKER_URL`, Docker, `rabbitmq-server` on PATH, and the
- * embedded broker, which needs nothing but Node. `CELERY_TEST_NO_RABBITMQ=1` goes straight to the last.
+ * embedded broker, which needs nothing but Node. `CELERY_TEST_NO_RABBITMQ=1` goes straight to the last;
+ * `CELERY_TEST_REQUIRE_RABBITMQ=1` fails rather than take it.
  * Chosen and started once a run; what is offered is plain data, so that it can be handed to other processes.
  * Knows nothing of vitest: `bench/` chooses by the same rules.
  */
@@ -36,6 +37,16 @@ const dockerSeconds = 120;
 
 /** `note` hears why a choice that looked possible was not taken. */
 export async function chooseBroker(note: (sentence: string) => void = () => undefined): Promise<ChosenBroker> {
+  const chosen = await firstOf(note);
+  if (process.env.CELERY_TEST_REQUIRE_RABBITMQ === '1' && chosen.offer.kind !== 'rabbitmq') {
+    throw new Error(
+      'CELERY_TEST_REQUIRE_RABBITMQ is set, and there is no RabbitMQ: no URL, no Docker, no server on PATH.',
+    );
+  }
+  return chosen;
+}
+
+async function firstOf(note: (sentence: string) => void): Promise<ChosenBroker> {
   const embedded: ChosenBroker = {
     offer: { kind: 'embedded' },
     sentence: 'the embedded broker',

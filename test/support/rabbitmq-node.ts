@@ -70,6 +70,7 @@ export async function startRabbitNode(options: RabbitNodeOptions = {}): Promise<
       PATH: process.env.PATH,
       HOME: home, // the Erlang cookie is made here
       LANG: 'C.UTF-8',
+      CELERY_TEST_RUN: process.env.CELERY_TEST_RUN,
       ERL_EPMD_PORT: String(epmdPort),
       ERL_CRASH_DUMP_SECONDS: '0',
       CELERY_TEST_RABBITMQ_SCRIPT: script,
