@@ -1,0 +1,179 @@
+/**
+ * The embedded broker: a listener, its connections and its virtual hosts. For development, tests and demos; it lives in
+ * this process and, without a data directory, dies with it.
+ */
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { nodeSystem, type System } from '../core/system.ts';
+import { Connection, type ConnectionHost } from './connection.ts';
+import { Vhost } from './vhost.ts';
+import type { Outbox } from './wire/outbox.ts';
+
+export interface BrokerOptions {
+  /** TCP port; 0 takes a free one. Default 0. */
+  readonly port?: number;
+  /** Address to listen on. Default 127.0.0.1: this machine only. */
+  readonly host?: string;
+  /** Passwords by user name. Default `{ guest: 'guest' }`. */
+  readonly users?: Readonly<Record<string, string>>;
+  /** The virtual hosts there are, or `'any'` to make each one that a client asks for. Default `['/']`. */
+  readonly vhosts?: 'any' | readonly string[];
+  /** Time, ids and the logger. Default: the real ones, silent. */
+  readonly system?: System;
+}
+
+export interface BrokerStats {
+  readonly connections: number;
+  readonly channels: number;
+  readonly queues: readonly QueueStats[];
+}
+
+export interface QueueStats {
+  readonly vhost: string;
+  readonly name: string;
+  readonly ready: number;
+  readonly unacknowledged: number;
+  readonly consumers: number;
+}
+
+/** Starts a broker and resolves once it listens. */
+export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
+  const broker = new BrokerServer(options);
+  await broker.listen(options.port ?? 0, options.host ?? '127.0.0.1');
+  return broker;
+}
+
+/** A running broker. */
+export interface Broker extends AsyncDisposable {
+  /** The address for clients, of the first user and the vhost `/`. */
+  readonly url: string;
+  readonly port: number;
+  /** Makes a virtual host, if there is none of that name. */
+  addVhost(name: string): void;
+  /**
+   * Stops taking publishes, as RabbitMQ does when memory or disk runs short: whoever publishes from now on is told
+   * (`connection.blocked`) and not read from until `unblock`.
+   */
+  block(reason?: string): void;
+  /** Takes publishes again. */
+  unblock(): void;
+  /** Connections, channels and queues as they are now. */
+  stats(): BrokerStats;
+  /** Tells every client, closes the connections and stops listening. May be called twice. */
+  close(): Promise<void>;
+}
+
+class BrokerServer implements Broker, ConnectionHost {
+  readonly system: System;
+  readonly #server: Server;
+  readonly #users: ReadonlyMap<string, string>;
+  readonly #takesAnyVhost: boolean;
+  readonly #vhosts = new Map<string, Vhost>();
+  readonly #connections = new Set<Connection>();
+  #waiting: Outbox[] = [];
+  #blockedReason: string | undefined;
+  #host = '127.0.0.1';
+  #port = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor({ users = { guest: 'guest' }, vhosts = ['/'], system = nodeSystem() }: BrokerOptions) {
+    this.system = system;
+    this.#users = new Map(Object.entries(users));
+    this.#takesAnyVhost = vhosts === 'any';
+    for (const name of vhosts === 'any' ? ['/'] : vhosts) this.addVhost(name);
+    this.#server = createServer((socket) => this.#connections.add(new Connection(socket, this)));
+  }
+
+  async listen(port: number, host: string): Promise<void> {
+    this.#server.listen({ port, host });
+    await once(this.#server, 'listening');
+    const address = this.#server.address() as AddressInfo; // a TCP server that listens has one
+    this.#port = address.port;
+    this.#host = host;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  get url(): string {
+    const [user = 'guest', password = 'guest'] = [...this.#users][0] ?? [];
+    const host = this.#host.includes(':') ? `[${this.#host}]` : this.#host;
+    return `amqp://${encodeURIComponent(user)}:${encodeURIComponent(password)}@${host}:${this.#port}/%2F`;
+  }
+
+  get blockedReason(): string | undefined {
+    return this.#blockedReason;
+  }
+
+  addVhost(name: string): void {
+    if (!this.#vhosts.has(name)) this.#vhosts.set(name, new Vhost(name, this.system));
+  }
+
+  vhost(name: string): Vhost | undefined {
+    if (this.#takesAnyVhost) this.addVhost(name);
+    return this.#vhosts.get(name);
+  }
+
+  isUser(user: string, password: string): boolean {
+    return this.#users.get(user) === password;
+  }
+
+  block(reason = 'low on memory'): void {
+    this.#blockedReason = reason;
+  }
+
+  unblock(): void {
+    this.#blockedReason = undefined;
+    for (const connection of this.#connections) connection.blockingChanged();
+  }
+
+  stats(): BrokerStats {
+    const connections = [...this.#connections];
+    return {
+      connections: connections.length,
+      channels: connections.reduce((sum, { channels }) => sum + [...channels].length, 0),
+      queues: [...this.#vhosts.values()].flatMap((vhost) =>
+        [...vhost.queues].map((queue) => ({
+          vhost: vhost.name,
+          name: queue.name,
+          ready: queue.readyCount,
+          unacknowledged: queue.unacknowledgedCount,
+          consumers: queue.consumerCount,
+        })),
+      ),
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    const closed = this.#server.listening ? once(this.#server, 'close') : undefined;
+    this.#server.close();
+    for (const connection of this.#connections) connection.close();
+    await closed;
+  }
+
+  closed(connection: Connection): void {
+    this.#connections.delete(connection);
+  }
+
+  /** Outboxes are flushed together, after all sockets that had something to read were read. */
+  scheduleFlush(outbox: Outbox): void {
+    if (this.#waiting.length === 0) setImmediate(() => this.#flush());
+    this.#waiting.push(outbox);
+  }
+
+  #flush(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const outbox of waiting) outbox.flush();
+  }
+}

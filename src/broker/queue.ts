@@ -1,0 +1,248 @@
+/**
+ * A queue: messages in, messages out to consumers in turn, messages back. It expires, limits and counts them, and ends
+ * itself when it is unused. Dead-lettering and removal go through the vhost (`QueueHost`).
+ *
+ *   published -> ready -> unacknowledged -> settled
+ *                  ^------- requeued --------|
+ */
+import type { System } from '../core/system.ts';
+import { type Consumer, ConsumerRing } from './consumer.ts';
+import type { Binding } from './exchange.ts';
+import type { Entry, Message } from './message.ts';
+import { type QueueSettings, readQueueSettings } from './queue-settings.ts';
+import { ReadyMessages } from './ready-messages.ts';
+import type { Table } from './wire/field-table.ts';
+
+export interface QueueSpec {
+  readonly name: string;
+  readonly isDurable: boolean;
+  readonly isAutoDelete: boolean;
+  /** The connection the queue belongs to and dies with. */
+  readonly owner: object | undefined;
+  readonly arguments: Table;
+}
+
+export type DeathReason = 'rejected' | 'expired' | 'maxlen' | 'delivery_limit';
+
+export interface QueueHost {
+  readonly system: System;
+  deadLetter(queue: Queue, message: Message, reason: DeathReason): void;
+  /** The queue has ended itself: unused for too long, or its last consumer left. */
+  remove(queue: Queue): void;
+}
+
+export class Queue {
+  readonly kind = 'queue';
+  readonly spec: QueueSpec;
+  readonly name: string;
+  readonly settings: QueueSettings;
+  /** Bindings that lead here. */
+  readonly incoming = new Set<Binding>();
+  readonly #host: QueueHost;
+  readonly #ready: ReadyMessages;
+  readonly #consumers = new ConsumerRing();
+  #unacknowledged = 0;
+  #nextPosition = 1;
+  #isDraining = false;
+  #isDeleted = false;
+  /** Epoch ms at which the expiry timer is due; `Infinity` when there is none. */
+  #expiryDue = Number.POSITIVE_INFINITY;
+  #cancelExpiry: () => void = () => undefined;
+  #cancelUnused: () => void = () => undefined;
+
+  constructor(spec: QueueSpec, host: QueueHost) {
+    this.spec = spec;
+    this.name = spec.name;
+    this.settings = readQueueSettings(spec.arguments);
+    this.#ready = new ReadyMessages(this.settings.maxPriority);
+    this.#host = host;
+    this.used();
+  }
+
+  get readyCount(): number {
+    return this.#ready.count;
+  }
+
+  get unacknowledgedCount(): number {
+    return this.#unacknowledged;
+  }
+
+  get consumerCount(): number {
+    return this.#consumers.size;
+  }
+
+  get isDeleted(): boolean {
+    return this.#isDeleted;
+  }
+
+  get consumers(): Iterable<Consumer> {
+    return this.#consumers;
+  }
+
+  /** Takes a message, or refuses it because the queue is full. */
+  publish(message: Message): 'taken' | 'refused' {
+    const { overflow } = this.settings;
+    if (overflow !== 'drop-head' && this.#isFull(message)) {
+      if (overflow === 'reject-publish-dlx') this.#host.deadLetter(this, message, 'maxlen');
+      return 'refused';
+    }
+    const entry: Entry = {
+      message,
+      position: this.#nextPosition++,
+      expiresAt: this.#expiresAt(message),
+      isRedelivered: false,
+      returns: 0,
+    };
+    // Straight to a waiting consumer: this way a message with a lifetime of 0 is delivered at once or not at all.
+    const consumer = this.#ready.count === 0 ? this.#consumers.next() : undefined;
+    if (consumer !== undefined) {
+      this.#unacknowledged += 1;
+      consumer.host.deliver(consumer, entry);
+      return 'taken';
+    }
+    this.#ready.push(entry);
+    this.drain();
+    this.#dropOverflow();
+    return 'taken';
+  }
+
+  /** The next message, for `basic.get`. */
+  take(): Entry | undefined {
+    this.used();
+    this.#dropExpired();
+    const entry = this.#ready.shift();
+    if (entry !== undefined) this.#unacknowledged += 1;
+    return entry;
+  }
+
+  /** The message is done with. */
+  settle(_entry: Entry): void {
+    this.#unacknowledged -= 1;
+  }
+
+  /** The message was refused for good. */
+  reject(entry: Entry): void {
+    this.settle(entry);
+    if (!this.#isDeleted) this.#host.deadLetter(this, entry.message, 'rejected');
+  }
+
+  /** Messages go back to where they stood. */
+  requeue(entries: Entry[]): void {
+    if (this.#isDeleted) return;
+    const kept: Entry[] = [];
+    for (const entry of entries) {
+      this.#unacknowledged -= 1;
+      entry.isRedelivered = true;
+      entry.returns += 1;
+      if (entry.returns > this.settings.deliveryLimit) this.#host.deadLetter(this, entry.message, 'delivery_limit');
+      else kept.push(entry);
+    }
+    kept.sort((a, b) => a.position - b.position);
+    this.#ready.putBack(kept);
+    this.drain();
+  }
+
+  addConsumer(consumer: Consumer): void {
+    this.#cancelUnused();
+    this.#consumers.add(consumer);
+    this.drain();
+  }
+
+  removeConsumer(consumer: Consumer): void {
+    if (!this.#consumers.has(consumer)) return;
+    this.#consumers.remove(consumer);
+    if (this.#consumers.size > 0) this.drain();
+    else if (this.spec.isAutoDelete) this.#host.remove(this);
+    else this.used();
+  }
+
+  /** The consumer has credit again. */
+  wake(consumer: Consumer): void {
+    this.#consumers.wake(consumer);
+    this.drain();
+  }
+
+  /** Delivers what can be delivered now. */
+  drain(): void {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    while (true) {
+      this.#dropExpired();
+      if (this.#ready.count === 0) break;
+      const consumer = this.#consumers.next();
+      const entry = consumer === undefined ? undefined : this.#ready.shift();
+      if (consumer === undefined || entry === undefined) break;
+      this.#unacknowledged += 1;
+      consumer.host.deliver(consumer, entry);
+    }
+    this.#isDraining = false;
+  }
+
+  purge(): number {
+    return this.#ready.clear().length;
+  }
+
+  /** Ends the queue: consumers are told, timers stop. Returns how many messages were ready. */
+  delete(): number {
+    this.#isDeleted = true;
+    this.#cancelExpiry();
+    this.#cancelUnused();
+    for (const consumer of [...this.#consumers]) {
+      this.#consumers.remove(consumer);
+      consumer.host.cancelled(consumer);
+    }
+    return this.purge();
+  }
+
+  /** Starts the time to `x-expires` afresh. */
+  used(): void {
+    const { expiresMs } = this.settings;
+    if (expiresMs === undefined) return;
+    this.#cancelUnused();
+    if (this.#consumers.size > 0) return;
+    this.#cancelUnused = this.#host.system.after(expiresMs, () => this.#host.remove(this));
+  }
+
+  #isFull(message: Message): boolean {
+    const { maxLength, maxBytes } = this.settings;
+    return this.#ready.count + 1 > maxLength || this.#ready.bytes + message.bodySize > maxBytes;
+  }
+
+  #dropOverflow(): void {
+    const { maxLength, maxBytes } = this.settings;
+    while (this.#ready.count > maxLength || this.#ready.bytes > maxBytes) {
+      const entry = this.#ready.shift();
+      if (entry === undefined) return;
+      this.#host.deadLetter(this, entry.message, 'maxlen');
+    }
+  }
+
+  #expiresAt(message: Message): number {
+    const own = message.lifetimeMs ?? Number.POSITIVE_INFINITY;
+    const lifetimeMs = Math.min(own, this.settings.messageTtlMs ?? Number.POSITIVE_INFINITY);
+    return lifetimeMs === Number.POSITIVE_INFINITY ? lifetimeMs : this.#host.system.now() + lifetimeMs;
+  }
+
+  /** Expires from the head only, as RabbitMQ's classic queues do; a message behind a longer-lived one waits. */
+  #dropExpired(): void {
+    let first = this.#ready.first();
+    if (first === undefined || first.expiresAt === Number.POSITIVE_INFINITY) return;
+    const now = this.#host.system.now();
+    while (first !== undefined && first.expiresAt <= now) {
+      this.#ready.shift();
+      this.#host.deadLetter(this, first.message, 'expired');
+      first = this.#ready.first();
+    }
+    if (first !== undefined) this.#watchExpiry(first.expiresAt, now);
+  }
+
+  #watchExpiry(expiresAt: number, now: number): void {
+    if (expiresAt >= this.#expiryDue) return;
+    this.#cancelExpiry();
+    this.#expiryDue = expiresAt;
+    this.#cancelExpiry = this.#host.system.after(expiresAt - now, () => {
+      this.#expiryDue = Number.POSITIVE_INFINITY;
+      this.drain();
+    });
+  }
+}
