@@ -1,0 +1,584 @@
+/**
+ * The app: settings, tasks and signals of one program. Creating one opens nothing; the first send connects,
+ * `close()` lets go of everything. What is open lives in `connections.ts`, how a call becomes a message in `send-task.ts`.
+ */
+import type { Publisher, Queue } from '../amqp/index.ts';
+import {
+  createSignature,
+  decodeOptions,
+  encodeOptions,
+  mergeOptions,
+  Signature,
+  type SignatureMap,
+} from '../canvas/index.ts';
+import type { Publication } from '../core/envelope.ts';
+import { ArgumentsInvalid, ImproperlyConfigured } from '../core/errors.ts';
+import { nodeSystem, type System } from '../core/system.ts';
+import { type ExecutionHost, validate } from '../execution/index.ts';
+import { type Codec, createCodec, createErrorRegistry, type ErrorRegistry } from '../message/index.ts';
+import {
+  type AnyResult,
+  AsyncResult,
+  EagerResult,
+  type ResultBackend,
+  type ResultHost,
+  type RevokeOptions,
+  resultFromTuple,
+} from '../results/index.ts';
+import {
+  type AnyTask,
+  type BoundTask,
+  type CallOptions,
+  createTask,
+  currentRun,
+  currentTask,
+  type EagerOptions,
+  type Task,
+  type TaskDefaults,
+  type TaskFunction,
+  type TaskHost,
+  type TaskOptions,
+  TaskRegistry,
+  trackSend,
+} from '../task/index.ts';
+import { type Conf, Settings } from './conf.ts';
+import { Connections } from './connections.ts';
+import { applyEagerly, callDirectly } from './eager.ts';
+import { loadModule } from './loader.ts';
+import { createRouter, type Router } from './router.ts';
+import { type Composed, type Composer, composeCall, composeMessage } from './send-task.ts';
+import type { CeleryConfig, Config, ConfigInput } from './settings.ts';
+import { Signals } from './signals.ts';
+
+/** Marks an app, across copies of this package. */
+export const appBrand: unique symbol = Symbol.for('celery-ts.app') as never;
+
+/** True for an app made by any copy of this package. */
+export function isApp(value: unknown): value is Celery {
+  return typeof value === 'object' && value !== null && appBrand in value;
+}
+
+export interface AppOptions {
+  /** The outside world; default: this process's. */
+  readonly system?: System | undefined;
+}
+
+/**
+ * An app: where tasks are registered and from where they are sent.
+ *
+ * @example
+ * const app = new Celery('tasks', { brokerUrl: 'amqp://localhost', resultBackend: 'rpc://' });
+ * const add = app.task('tasks.add', (x: number, y: number) => x + y);
+ * await (await add.delay(1, 1)).get(); // 2
+ * Celery: `Celery`.
+ */
+export class Celery implements TaskHost, ResultHost, AsyncDisposable {
+  readonly [appBrand] = true;
+  /** The name of the main module: the first part of names made up for tasks. */
+  readonly main: string;
+  readonly tasks = new TaskRegistry();
+  readonly signals: Signals;
+  #system: System;
+  readonly #settings: Settings;
+  readonly #loading: (() => Promise<void>)[] = [];
+  #loaded: Promise<void> | undefined;
+  #derived: Derived | undefined;
+  #connections: Connections | undefined;
+  #nodeName: string | undefined;
+  readonly #errors: ErrorRegistry = createErrorRegistry();
+  readonly #replyTo: string;
+
+  /**
+   * Opens nothing. `config` is any part of the settings; `broker` and `backend` are short for `brokerUrl` and `resultBackend`.
+   * @throws {ImproperlyConfigured} listing every setting that is unknown or ill-typed.
+   */
+  constructor(main = 'celery', config: CeleryConfig = {}, options: AppOptions = {}) {
+    this.main = main;
+    this.#system = options.system ?? nodeSystem();
+    this.#settings = new Settings(config, this.#system.env);
+    this.signals = new Signals(() => this.#system.log);
+    this.#replyTo = this.#system.newId();
+  }
+
+  // Settings
+
+  /** The settings: read or assign any, or `update` several. */
+  get conf(): Conf {
+    return this.#settings.conf;
+  }
+
+  /** @internal The strict settings; one object until something changes. */
+  get config(): Config {
+    return this.#settings.config;
+  }
+
+  /** @internal */
+  get settings(): Settings {
+    return this.#settings;
+  }
+
+  /**
+   * Takes settings from an object, or from a module by name (loaded when the app is first used; `await app.loaded`).
+   * With `namespace: 'CELERY'` only keys that begin with `CELERY_` count. Celery: `config_from_object`.
+   * @throws {ImproperlyConfigured} for an object with unknown or ill-typed settings.
+   */
+  configFromObject(source: ConfigInput | string, options: { readonly namespace?: string } = {}): void {
+    const namespace = options.namespace;
+    if (typeof source !== 'string') return this.#settings.addObject({ settings: source, namespace });
+    this.#loading.push(async () => {
+      const module = await loadModule(source, { cwd: process.cwd() });
+      this.#settings.addObject({ settings: configOf(module), namespace, from: source });
+    });
+    this.#loaded = undefined;
+  }
+
+  /**
+   * `configFromObject` with the module that an environment variable names. Celery: `config_from_envvar`.
+   * @throws {ImproperlyConfigured} when the variable is empty, unless `silent`.
+   */
+  configFromEnvvar(
+    variable: string,
+    options: { readonly silent?: boolean; readonly namespace?: string } = {},
+  ): boolean {
+    const name = this.#system.env[variable];
+    if (name !== undefined && name !== '') {
+      this.configFromObject(name, options);
+      return true;
+    }
+    if (options.silent === true) return false;
+    throw new ImproperlyConfigured(`The environment variable ${variable} is not set; it should name a config module.`);
+  }
+
+  /** Resolves when everything that was named by a module name is loaded. The CLI awaits it. */
+  get loaded(): Promise<void> {
+    this.#loaded ??= this.#load();
+    return this.#loaded;
+  }
+
+  /** @internal Loads tasks and settings lazily: runs before `loaded` resolves. */
+  whenLoading(load: () => Promise<void>): void {
+    this.#loading.push(load);
+    this.#loaded = undefined;
+  }
+
+  // Tasks
+
+  /**
+   * Registers a task.
+   * @throws {AlreadyRegistered} {ImproperlyConfigured}
+   * @example app.task('tasks.add', (x: number, y: number) => x + y);
+   * Celery: `@app.task`.
+   */
+  task<F extends TaskFunction>(name: string, run: F): TaskOf<F>;
+  /** `self` comes first and is not one of the arguments. */
+  task<F extends (self: BoundTask, ...args: never[]) => unknown>(
+    name: string,
+    options: TaskOptions & { readonly bind: true },
+    run: F,
+  ): BoundTaskOf<F>;
+  task<F extends TaskFunction>(
+    name: string,
+    options: TaskOptions & { readonly bind?: false | undefined },
+    run: F,
+  ): TaskOf<F>;
+  task(name: string, optionsOrRun: TaskOptions | TaskFunction, run?: TaskFunction): unknown {
+    const options = typeof optionsOrRun === 'function' ? {} : optionsOrRun;
+    const body = typeof optionsOrRun === 'function' ? optionsOrRun : run;
+    if (typeof name !== 'string' || name === '') {
+      throw new ImproperlyConfigured("A task needs a name: app.task('tasks.add', (x, y) => x + y).");
+    }
+    if (typeof body !== 'function') {
+      throw new ImproperlyConfigured(`Task '${name}' needs a function: app.task('${name}', options, (x, y) => x + y).`);
+    }
+    const task = createTask(this, name, options, body);
+    this.tasks.register(task);
+    return task;
+  }
+
+  /** Sends a task by name, whoever runs it. Celery: `send_task`. */
+  async sendTask(
+    name: string,
+    args: readonly unknown[] = [],
+    options: CallOptions = {},
+  ): Promise<AsyncResult<unknown>> {
+    const task = this.tasks.get(name);
+    return this.#dispatch(name, args, options, task);
+  }
+
+  /** A signature of a task by name, or of a map from the wire. Celery: `signature`. */
+  signature(
+    task: string | SignatureMap,
+    args: readonly unknown[] = [],
+    options: CallOptions & { readonly immutable?: boolean } = {},
+  ): Signature {
+    if (typeof task !== 'string') return new Signature(this, task);
+    const { kwargs, immutable, ...rest } = options;
+    return createSignature(this, { task, args, kwargs, immutable, options: rest });
+  }
+
+  /** A handle on a task that was sent earlier, by its id. Celery: `AsyncResult`. */
+  AsyncResult<T = unknown>(id: string): AsyncResult<T> {
+    return new AsyncResult<T>(id, this);
+  }
+
+  /** `currentTask()` of the running body. Celery: `app.current_task`. */
+  get currentTask(): BoundTask | undefined {
+    return currentTask();
+  }
+
+  // Life
+
+  /** Closes what the app opened: waits for outstanding publishes, at most `shutdownTimeout` seconds. */
+  async close(): Promise<void> {
+    const connections = this.#connections;
+    this.#connections = undefined;
+    await connections?.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  // What the rooms below and beside ask of an app
+
+  /** @internal */
+  get system(): System {
+    return this.#system;
+  }
+
+  /** @internal The CLI and the testing room put their own world in, before anything runs. */
+  useSystem(system: System): void {
+    this.#system = system;
+  }
+
+  /** @internal The node name of a worker; `gen<pid>@host` elsewhere. */
+  get nodeName(): string {
+    return this.#nodeName ?? `gen${this.#system.pid}@${this.#system.hostname}`;
+  }
+
+  /** @internal */
+  set nodeName(name: string) {
+    this.#nodeName = name;
+    this.#derived = undefined;
+  }
+
+  /** @internal */
+  get codec(): Codec {
+    return this.#derive().codec;
+  }
+
+  /** @internal */
+  get router(): Router {
+    return this.#derive().router;
+  }
+
+  /** @internal */
+  get errors(): ErrorRegistry {
+    return this.#errors;
+  }
+
+  /** @internal */
+  get connections(): Connections {
+    this.#connections ??= this.#openConnections();
+    return this.#connections;
+  }
+
+  /** @internal */
+  get taskDefaults(): TaskDefaults {
+    return this.config;
+  }
+
+  /** @internal */
+  publisher(): Promise<Publisher> {
+    return this.connections.publisher();
+  }
+
+  /** The result backend, opened at first use. */
+  backend(): Promise<ResultBackend> {
+    return this.connections.backend();
+  }
+
+  /** @internal */
+  openedBackend(): ResultBackend | undefined {
+    return this.#connections?.openBackend;
+  }
+
+  /** @internal */
+  isInsideTask(): boolean {
+    return currentRun() !== undefined;
+  }
+
+  /** @internal */
+  resultFromTuple(tuple: unknown): AnyResult {
+    return resultFromTuple(tuple, this);
+  }
+
+  /** @internal */
+  async revoke(_taskIds: readonly string[], _options: RevokeOptions): Promise<unknown> {
+    throw new ImproperlyConfigured('Remote control is not part of this version: tasks cannot be revoked yet.');
+  }
+
+  /** @internal */
+  async revokeByStampedHeaders(_headers: Readonly<Record<string, unknown>>, _options: RevokeOptions): Promise<unknown> {
+    throw new ImproperlyConfigured('Remote control is not part of this version: tasks cannot be revoked yet.');
+  }
+
+  /** @internal */
+  send(task: AnyTask, args: readonly unknown[], options: CallOptions): Promise<AsyncResult<unknown>> {
+    return trackSend(this.#dispatch(task.name, args, options, task));
+  }
+
+  /** @internal */
+  sendSignature(
+    map: SignatureMap,
+    args: readonly unknown[],
+    given: Readonly<Record<string, unknown>>,
+  ): Promise<AsyncResult<unknown>> {
+    const options = decodeOptions(mergeOptions(map.options, given)) as CallOptions;
+    const all = map.immutable ? map.args : [...args, ...map.args];
+    const kwargs = { ...map.kwargs, ...options.kwargs };
+    return trackSend(this.#dispatch(map.task, all, { ...options, kwargs }, this.tasks.get(map.task)));
+  }
+
+  /** @internal */
+  encodeOptions(options: object): Record<string, unknown> {
+    return encodeOptions(options);
+  }
+
+  /** @internal */
+  newTaskId(): string {
+    return this.#system.newId();
+  }
+
+  /** @internal */
+  prepare(taskName: string, args: readonly unknown[], options: CallOptions): Publication {
+    return this.compose(taskName, args, options).publication;
+  }
+
+  /** @internal */
+  compose(taskName: string, args: readonly unknown[], options: CallOptions): Composed {
+    const run = currentRun();
+    const caller =
+      run === undefined
+        ? undefined
+        : {
+            id: run.request.id,
+            rootId: run.request.rootId,
+            priority: this.config.taskInheritParentPriority ? run.request.deliveryInfo.priority : undefined,
+          };
+    return composeCall(this.#derive().composer, taskName, args, options, this.tasks.get(taskName)?.options, caller);
+  }
+
+  /** @internal What running a body in this process needs. */
+  executionHost(resultForm: ExecutionHost['resultForm']): ExecutionHost {
+    const app = this;
+    return {
+      get system() {
+        return app.#system;
+      },
+      tasks: this.tasks,
+      get codec() {
+        return app.codec;
+      },
+      get nodeName() {
+        return app.nodeName;
+      },
+      signals: this.signals,
+      resultForm,
+      resultSerializer: this.config.resultSerializer,
+      resultExtended: this.config.resultExtended,
+      inheritsPriority: this.config.taskInheritParentPriority,
+      prepareCall: (call) =>
+        composeCall(
+          app.#derive().composer,
+          call.task,
+          call.args,
+          call.options,
+          app.tasks.get(call.task)?.options,
+          undefined,
+        ).publication,
+      prepareMessage: (message, address) => composeMessage(app.#derive().composer, message, address),
+      isAborted: (taskId) => app.isAborted(taskId),
+    };
+  }
+
+  /** @internal */
+  async isAborted(taskId: string): Promise<boolean> {
+    return (await (await this.backend()).get(taskId)).state === 'ABORTED';
+  }
+
+  /** @internal */
+  callDirectly(task: AnyTask, args: readonly unknown[]): unknown {
+    return callDirectly(this.#system, task, args);
+  }
+
+  /** @internal */
+  async applyEagerly(
+    task: AnyTask,
+    args: readonly unknown[],
+    options: CallOptions & EagerOptions,
+  ): Promise<EagerResult<unknown>> {
+    const taskId = options.taskId ?? this.#system.newId();
+    const link = options.link === undefined ? undefined : encodeOptions({ link: options.link }).link;
+    const linkError =
+      options.linkError === undefined ? undefined : encodeOptions({ linkError: options.linkError }).link_error;
+    const traced = await applyEagerly(
+      this.executionHost('none'),
+      {
+        id: taskId,
+        task: task.name,
+        args,
+        kwargs: options.kwargs ?? {},
+        embed: { callbacks: listOf(link), errbacks: listOf(linkError), chain: undefined, chord: undefined },
+        headers: options.headers,
+        retries: options.retries,
+        rootId: currentRun()?.request.rootId ?? taskId,
+        parentId: currentRun()?.request.id,
+      },
+      new AbortController().signal,
+    );
+    const { outcome } = traced.report;
+    if ((options.throw ?? this.config.taskEagerPropagates) && traced.state === 'FAILURE') throw traced.value;
+    const traceback = outcome.kind === 'failed' ? outcome.traceback : undefined;
+    return new EagerResult({ id: taskId, value: traced.value, state: traced.state, traceback, name: task.name }, this);
+  }
+
+  /** @internal Publishes what was composed, its queue declared first. */
+  async publish(publication: Publication, queue: Queue | undefined = this.#queueOf(publication)): Promise<void> {
+    const publisher = this.#connections?.openPublisher ?? (await this.publisher());
+    if (queue !== undefined && !publisher.isDeclared(queue)) await publisher.declare([queue]);
+    return publisher.publish(publication);
+  }
+
+  #queueOf(publication: Publication): Queue | undefined {
+    return publication.queue === undefined ? undefined : this.router.queues.get(publication.queue);
+  }
+
+  async #dispatch(
+    name: string,
+    args: readonly unknown[],
+    options: CallOptions,
+    task: AnyTask | undefined,
+  ): Promise<AsyncResult<unknown>> {
+    if (this.#loading.length > 0) await this.loaded;
+    const schema = task?.options.args;
+    // The caller's input is what travels; the worker checks it again and takes what the schema makes of it.
+    if (schema !== undefined) await validate(schema, args, ArgumentsInvalid, name);
+    if (this.config.taskAlwaysEager && task !== undefined) return this.applyEagerly(task, args, options);
+    const composed = this.compose(name, args, options);
+    const backend = this.#connections?.openBackend ?? (await this.backend());
+    if (composed.ignoreResult !== true) await backend.expect(composed.taskId);
+    if (
+      this.signals.beforeTaskPublish.hasReceivers ||
+      this.signals.afterTaskPublish.hasReceivers ||
+      this.signals.taskSent.hasReceivers
+    ) {
+      await this.#publishWithSignals(name, args, options, composed);
+    } else await this.publish(composed.publication, composed.queue);
+    const run = currentRun();
+    if (run !== undefined && options.addToParent !== false) run.children.push([[composed.taskId, null], null]);
+    return new AsyncResult(composed.taskId, this, { ignored: composed.ignoreResult === true });
+  }
+
+  async #publishWithSignals(
+    name: string,
+    args: readonly unknown[],
+    options: CallOptions,
+    composed: Composed,
+  ): Promise<void> {
+    const { envelope, exchange, routingKey } = composed.publication;
+    const headers = { ...envelope.headers };
+    const properties: Record<string, unknown> = { ...envelope.properties };
+    const news = { body: envelope.body, exchange, routingKey, headers, properties };
+    await this.signals.beforeTaskPublish.send(name, news);
+    await this.publish(
+      { ...composed.publication, envelope: { properties, headers, body: envelope.body } },
+      composed.queue,
+    );
+    await this.signals.afterTaskPublish.send(name, news);
+    await this.signals.taskSent.send(name, {
+      taskId: composed.taskId,
+      task: name,
+      args,
+      kwargs: options.kwargs ?? {},
+      eta: options.eta,
+      taskset: options.groupId,
+    });
+  }
+
+  /** What follows from the settings, made anew when they change. */
+  #derive(): Derived {
+    const { config } = this;
+    if (this.#derived !== undefined && this.#derived.config === config) return this.#derived;
+    const codec = createCodec({
+      accept: config.acceptContent,
+      limits: {
+        maxBodyBytes: config.workerMaxBodyBytes,
+        maxDecompressedBytes: config.workerMaxDecompressedBytes,
+        maxJsonDepth: config.workerMaxJsonDepth,
+      },
+    });
+    const router = createRouter(config);
+    const app = this;
+    const composer: Composer = {
+      system: this.#system,
+      codec,
+      config,
+      router,
+      get replyTo() {
+        return app.#connections?.openBackend?.replyTo || app.#replyTo;
+      },
+      origin: this.nodeName,
+    };
+    this.#derived = { config, codec, router, composer };
+    return this.#derived;
+  }
+
+  #openConnections(): Connections {
+    const app = this;
+    return new Connections({
+      get system() {
+        return app.#system;
+      },
+      get config() {
+        return app.config;
+      },
+      get codec() {
+        return app.codec;
+      },
+      errors: this.#errors,
+      name: `celery-ts ${this.main}`,
+    });
+  }
+
+  async #load(): Promise<void> {
+    for (let load = this.#loading.shift(); load !== undefined; load = this.#loading.shift()) await load();
+    const { acceptContent, resultAcceptContent, resultSerializer, taskCompression, taskSerializer } = this.config;
+    const names = [...acceptContent, ...(resultAcceptContent ?? []), resultSerializer, taskSerializer, taskCompression];
+    await this.codec.prepare(names.filter((name) => name !== undefined));
+  }
+}
+
+interface Derived {
+  readonly config: Config;
+  readonly codec: Codec;
+  readonly router: Router;
+  readonly composer: Composer;
+}
+
+/** The task that a function makes. */
+export type TaskOf<F extends TaskFunction> = Task<Parameters<F>, Awaited<ReturnType<F>>, ReturnType<F>>;
+
+/** The task that a function with `self` in front makes. */
+export type BoundTaskOf<F extends (self: BoundTask, ...args: never[]) => unknown> =
+  Parameters<F> extends [unknown?, ...infer Rest] ? Task<Rest, Awaited<ReturnType<F>>, ReturnType<F>> : never;
+
+function configOf(module: Readonly<Record<string, unknown>>): ConfigInput {
+  const main = module.default;
+  return typeof main === 'object' && main !== null ? (main as ConfigInput) : module;
+}
+
+function listOf(value: unknown): readonly Readonly<Record<string, unknown>>[] | undefined {
+  if (value === undefined) return undefined;
+  return (Array.isArray(value) ? value : [value]) as readonly Readonly<Record<string, unknown>>[];
+}

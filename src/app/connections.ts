@@ -1,0 +1,176 @@
+/**
+ * What an app has open on its broker: a connection for publishing, one for consuming, the result backend.
+ * Each is opened when first asked for, and again by the next who asks when that failed.
+ */
+import { Connection, type ConnectionOptions, Publisher, type TlsOptions } from '../amqp/index.ts';
+import { CloseStack } from '../core/close-stack.ts';
+import type { System } from '../core/system.ts';
+import type { Codec, ErrorRegistry } from '../message/index.ts';
+import { openBackend, type ResultBackend } from '../results/index.ts';
+import { brokerUrls, type Config, type TlsOptions as TlsSetting } from './settings.ts';
+
+export interface ConnectionsHost {
+  readonly system: System;
+  readonly config: Config;
+  readonly codec: Codec;
+  readonly errors: ErrorRegistry;
+  /** Shown by the broker: `celery-ts tasks`. */
+  readonly name: string;
+}
+
+export class Connections {
+  readonly #host: ConnectionsHost;
+  readonly #opened = new CloseStack();
+  #publisher: Promise<Publisher> | undefined;
+  #consuming: Promise<Connection> | undefined;
+  #backend: Promise<ResultBackend> | undefined;
+  #openPublisher: Publisher | undefined;
+  #openBackend: ResultBackend | undefined;
+
+  constructor(host: ConnectionsHost) {
+    this.#host = host;
+  }
+
+  /** The publisher if it is open already: the way of a hot path. */
+  get openPublisher(): Publisher | undefined {
+    return this.#openPublisher;
+  }
+
+  get openBackend(): ResultBackend | undefined {
+    return this.#openBackend;
+  }
+
+  /** @throws {OperationalError} {AccessRefused} */
+  publisher(): Promise<Publisher> {
+    this.#publisher ??= this.#start(
+      async () => {
+        const connection = await this.#connect('write', clientRetry);
+        const { config, system } = this.#host;
+        const publisher = new Publisher(connection, {
+          publishTimeoutSeconds: config.publishTimeout,
+          retryPolicy: config.taskPublishRetry ? retryPolicy(config) : false,
+          system,
+        });
+        this.#opened.defer(() => publisher.close({ limitMs: config.shutdownTimeout * 1000 }));
+        this.#openPublisher = publisher;
+        return publisher;
+      },
+      () => {
+        this.#publisher = undefined;
+      },
+    );
+    return this.#publisher;
+  }
+
+  /** @throws {OperationalError} {AccessRefused} */
+  consuming(): Promise<Connection> {
+    this.#consuming ??= this.#start(
+      () => this.#connect('read', clientRetry),
+      () => {
+        this.#consuming = undefined;
+      },
+    );
+    return this.#consuming;
+  }
+
+  /** @throws {ImproperlyConfigured} an unknown backend, or one whose package is missing. */
+  backend(): Promise<ResultBackend> {
+    this.#backend ??= this.#start(
+      async () => {
+        const { codec, config, errors, system } = this.#host;
+        const backend = await openBackend({
+          url: config.resultBackend,
+          settings: config,
+          codec,
+          ...(config.resultAcceptContent === undefined
+            ? {}
+            : { accept: codec.contentTypes(config.resultAcceptContent) }),
+          errors,
+          system,
+          broker: { publisher: () => this.publisher(), connection: () => this.consuming() },
+        });
+        this.#opened.adopt(backend);
+        this.#openBackend = backend;
+        return backend;
+      },
+      () => {
+        this.#backend = undefined;
+      },
+    );
+    return this.#backend;
+  }
+
+  /** A connection of the caller's own, supervised for ever. */
+  connection(direction: 'read' | 'write', name: string, retry: ConnectionOptions['retry']): Connection {
+    return new Connection({
+      ...connectionOptions(this.#host, direction, name),
+      ...(retry === undefined ? {} : { retry }),
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#opened.close();
+  }
+
+  async #connect(direction: 'read' | 'write', retry: ConnectionOptions['retry']): Promise<Connection> {
+    const connection = this.connection(direction, `${this.#host.name} (${direction})`, retry);
+    try {
+      await connection.connect();
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+    return this.#opened.adopt(connection);
+  }
+
+  async #start<T>(open: () => Promise<T>, onFailed: () => void): Promise<T> {
+    try {
+      return await open();
+    } catch (error) {
+      onFailed();
+      throw error;
+    }
+  }
+}
+
+/** A caller wants to know soon; once connected, a loss is repaired without end. */
+const clientRetry: NonNullable<ConnectionOptions['retry']> = { startup: 2 };
+
+/** The settings of a connection. */
+export function connectionOptions(
+  host: Pick<ConnectionsHost, 'config' | 'system'>,
+  direction: 'read' | 'write',
+  name: string,
+): ConnectionOptions {
+  const { config, system } = host;
+  return {
+    urls: brokerUrls(config, direction),
+    name,
+    heartbeatSeconds: config.brokerHeartbeat ?? 0,
+    connectTimeoutSeconds: config.brokerConnectionTimeout,
+    tls: tls(config.brokerUseSsl),
+    ...(config.brokerLoginMethod === undefined ? {} : { loginMethod: config.brokerLoginMethod }),
+    ...(config.brokerFailoverStrategy === 'shuffle' ? { failover: 'shuffle' as const } : {}),
+    system,
+  };
+}
+
+function tls(setting: boolean | TlsSetting): boolean | TlsOptions {
+  if (typeof setting === 'boolean') return setting;
+  const { rejectUnauthorized, servername, ...rest } = setting;
+  return {
+    ...(rest as TlsOptions),
+    ...(servername === undefined ? {} : { serverName: servername }),
+    ...(rejectUnauthorized === false ? { insecureSkipVerify: true } : {}),
+  };
+}
+
+function retryPolicy(config: Config): NonNullable<ConstructorParameters<typeof Publisher>[1]['retryPolicy']> {
+  const { maxRetries, intervalStart, intervalStep, intervalMax } = config.taskPublishRetryPolicy;
+  return {
+    ...(maxRetries === undefined ? {} : { maxRetries }),
+    ...(intervalStart === undefined ? {} : { intervalStart }),
+    ...(intervalStep === undefined ? {} : { intervalStep }),
+    ...(intervalMax === undefined ? {} : { intervalMax }),
+  };
+}

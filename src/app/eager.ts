@@ -1,0 +1,164 @@
+/**
+ * Running a task in the caller's process: `apply()` and `taskAlwaysEager` as a worker would run it, retries and
+ * callbacks included, and the plain call `add(1, 1)`.
+ */
+import type { Publication } from '../core/envelope.ts';
+import { Retry } from '../core/errors.ts';
+import type { System } from '../core/system.ts';
+import { type Call, type ExecutionHost, type Job, type RunListener, type Traced, trace } from '../execution/index.ts';
+import { encodeTask, type OutgoingTask } from '../message/index.ts';
+import { type AnyTask, BoundTask, currentRun, definition, inRun, type Run, type TaskRequest } from '../task/index.ts';
+
+/** Follow-ups of an eager run, in order, to be run in place. */
+type Next = { readonly call: Call } | { readonly again: OutgoingTask };
+
+/**
+ * Runs a message here, then what follows it: a retry in its place, callbacks and links after it.
+ * Gives the outcome of the task itself (of its last retry).
+ */
+export async function applyEagerly(host: ExecutionHost, message: OutgoingTask, signal: AbortSignal): Promise<Traced> {
+  const next: Next[] = [];
+  const traced = await traceMessage(host, message, signal, next);
+  for (const follow of next) {
+    if ('call' in follow) await applyEagerly(host, callMessage(follow.call), signal);
+  }
+  const again = next.find((follow) => 'again' in follow);
+  return again !== undefined && traced.state === 'RETRY' ? applyEagerly(host, again.again, signal) : traced;
+}
+
+function traceMessage(host: ExecutionHost, message: OutgoingTask, signal: AbortSignal, next: Next[]): Promise<Traced> {
+  const collecting: ExecutionHost = {
+    ...pick(host),
+    // Nothing is stored, so nothing has to be encoded.
+    resultForm: 'none',
+    prepareCall: (call): Publication | undefined => void next.push({ call }),
+    prepareMessage: (again): Publication | undefined => void next.push({ again: { ...again, eta: undefined } }),
+  };
+  const { properties, headers, body } = encodeTask(message, host.codec);
+  const job: Job = {
+    id: message.id,
+    task: message.task,
+    headers,
+    properties,
+    body,
+    deliveryInfo: { exchange: '', routingKey: '', priority: message.priority, redelivered: false },
+    softTimeLimit: undefined,
+    timeLimit: undefined,
+    crashes: 0,
+    isEager: true,
+  };
+  return trace(collecting, job, signal, silent);
+}
+
+function callMessage(call: Call): OutgoingTask {
+  const { taskId, kwargs, link, linkError, chain, chord, ...options } = call.options;
+  return {
+    id: taskId,
+    task: call.task,
+    args: call.args,
+    kwargs: kwargs ?? {},
+    embed: {
+      callbacks: link as never,
+      errbacks: linkError as never,
+      chain: chain as never,
+      chord: (chord ?? undefined) as never,
+    },
+    rootId: options.rootId,
+    parentId: options.parentId,
+    group: options.groupId,
+    groupIndex: options.groupIndex,
+    headers: options.headers,
+  };
+}
+
+function pick(host: ExecutionHost): ExecutionHost {
+  return {
+    system: host.system,
+    tasks: host.tasks,
+    codec: host.codec,
+    nodeName: host.nodeName,
+    signals: host.signals,
+    resultForm: host.resultForm,
+    resultSerializer: host.resultSerializer,
+    resultExtended: host.resultExtended,
+    inheritsPriority: host.inheritsPriority,
+    prepareCall: (call) => host.prepareCall(call),
+    prepareMessage: (task, address) => host.prepareMessage(task, address),
+    isAborted: (taskId) => host.isAborted(taskId),
+  };
+}
+
+const silent: RunListener = { started: () => {}, state: () => {}, event: () => {} };
+
+/** Calls the body as a function: inside a run with that run's `self`, else with a request that says so. */
+export function callDirectly(system: System, task: AnyTask, args: readonly unknown[]): unknown {
+  const { instantiate, run: body, takesSelf } = task[definition];
+  const plain = body as (...all: unknown[]) => unknown;
+  if (!takesSelf && instantiate === undefined) return plain(...args);
+  const run = directRun(system, task, args, currentRun());
+  return inRun(run, () =>
+    instantiate === undefined ? plain(run.self, ...args) : instantiate(run.self).run(...(args as never[])),
+  );
+}
+
+function directRun(system: System, task: AnyTask, args: readonly unknown[], outer: Run | undefined): Run {
+  const request: TaskRequest = {
+    ...noMessage,
+    id: outer?.request.id ?? '',
+    rootId: outer?.request.rootId ?? '',
+    task: task.name,
+    args,
+    hostname: outer?.request.hostname ?? system.hostname,
+  };
+  const run: Run = {
+    request,
+    signal: outer?.signal ?? new AbortController().signal,
+    publications: [],
+    pendingSends: outer?.pendingSends ?? new Set(),
+    children: [],
+    self: new BoundTask(task, () => run, {
+      log: system.log.child({ name: 'celery.task', task: task.name }),
+      updateState: () => {},
+      sendEvent: () => {},
+      scheduleRetry: () => {},
+      replace: (signature) => {
+        throw new Retry(`${task.name} was called directly, so it cannot be replaced by ${signature.task}`);
+      },
+      isAborted: async () => false,
+    }),
+  };
+  return run;
+}
+
+const noMessage = {
+  kwargs: {},
+  retries: 0,
+  eta: undefined,
+  expires: undefined,
+  parentId: undefined,
+  group: undefined,
+  groupIndex: undefined,
+  origin: undefined,
+  replyTo: undefined,
+  correlationId: undefined,
+  timelimit: [undefined, undefined],
+  timeLimit: undefined,
+  softTimeLimit: undefined,
+  shadow: undefined,
+  ignoreResult: false,
+  isEager: false,
+  calledDirectly: true,
+  redelivered: false,
+  deliveryCount: 0,
+  deliveryInfo: { exchange: '', routingKey: '', priority: undefined, redelivered: false },
+  properties: {},
+  headers: {},
+  callbacks: [],
+  errbacks: [],
+  chain: [],
+  chord: undefined,
+  replacedTaskNesting: 0,
+  stampedHeaders: [],
+  stamps: {},
+  children: [],
+} as const satisfies Partial<TaskRequest>;

@@ -1,0 +1,430 @@
+/**
+ * Task messages, from delivery to settlement: decode headers, decide, hand to the pool; when the run has ended
+ * publish what it caused, store its result, settle the message, in this order.
+ * Owns the requests that are here; leaves bodies to the pool and connections to `amqp/`.
+ */
+import type { Delivery } from '../../amqp/index.ts';
+import type { Celery } from '../../app/index.ts';
+import {
+  type CeleryError,
+  NotRegistered,
+  TaskRevokedError,
+  TimeLimitExceeded,
+  WorkerLostError,
+} from '../../core/errors.ts';
+import type { Logger, System } from '../../core/system.ts';
+import type { EncodedResult, Outcome, Report, RunListener } from '../../execution/index.ts';
+import {
+  decodeTask,
+  decodeTaskBody,
+  encodeResult,
+  type TaskMessage,
+  toError,
+  toOutgoing,
+  tracebackText,
+} from '../../message/index.ts';
+import type { ResultBackend } from '../../results/index.ts';
+import type { Pool } from '../pool/pool.ts';
+import { Request } from '../request.ts';
+import { type Settlement, settlementOf } from '../settle.ts';
+import { decide, type WorkerView } from '../strategy.ts';
+
+export interface TaskServiceOptions {
+  readonly app: Celery;
+  readonly pool: Pool;
+  readonly backend: ResultBackend;
+  readonly view: WorkerView;
+  readonly system: System;
+  readonly log: Logger;
+  /** The number of messages held for later has changed: room in the prefetch for them. */
+  readonly onHeld: (count: number) => void;
+}
+
+/** What the worker counts. */
+export interface TaskCounts {
+  /** Runs started, by task name. */
+  readonly total: Map<string, number>;
+  rejected: number;
+  storeFailures: number;
+}
+
+export class TaskService {
+  readonly #given: TaskServiceOptions;
+  readonly #log: Logger;
+  readonly #isInfo: boolean;
+  /** Given to the pool and not settled yet. The newest request of an id. */
+  readonly #reserved = new Map<string, Request>();
+  readonly #running = new Set<Request>();
+  readonly #held = new Map<Request, () => void>();
+  readonly #finishing = new Set<Promise<void>>();
+  #open = 0;
+  #onIdle: (() => void) | undefined;
+  #isStopping = false;
+  readonly counts: TaskCounts = { total: new Map(), rejected: 0, storeFailures: 0 };
+
+  constructor(given: TaskServiceOptions) {
+    this.#given = given;
+    this.#log = given.log;
+    this.#isInfo = given.log.isLevelEnabled('info');
+  }
+
+  /** Given to the pool and not ended, running ones included. */
+  get reserved(): Iterable<Request> {
+    return this.#reserved.values();
+  }
+
+  get running(): ReadonlySet<Request> {
+    return this.#running;
+  }
+
+  /** Waiting for their time. */
+  get held(): Iterable<Request> {
+    return this.#held.keys();
+  }
+
+  /** One message. Never throws: what goes wrong with a message ends in its rejection, here. */
+  receive(delivery: Delivery): void {
+    let message: TaskMessage;
+    try {
+      message = decodeTask(delivery.envelope, this.#given.app.codec);
+    } catch (error) {
+      this.#reject(delivery, toError(error));
+      return;
+    }
+    try {
+      this.#accept(message, delivery);
+    } catch (error) {
+      this.#reject(delivery, toError(error));
+    }
+  }
+
+  /** Takes no more. What is held goes back to the queue when the channel closes. */
+  stop(): void {
+    this.#isStopping = true;
+    for (const cancel of this.#held.values()) cancel();
+    this.#held.clear();
+  }
+
+  /** Resolves when nothing runs and everything that ended is settled. */
+  async settled(): Promise<void> {
+    if (this.#open > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+    }
+    while (this.#finishing.size > 0) await Promise.allSettled([...this.#finishing]);
+  }
+
+  #accept(message: TaskMessage, delivery: Delivery): void {
+    const { app, system, view } = this.#given;
+    const task = app.tasks.get(message.task);
+    const known = this.#reserved.get(message.id);
+    if (known?.delivery.isStale) {
+      known.adopt(delivery);
+      this.#log.debug({ taskId: message.id }, 'A running task was delivered again; its end settles the new delivery');
+      return;
+    }
+    const decision = decide(message, task, view, system.now());
+    if (task === undefined) return this.#unregistered(message, delivery);
+    const request = new Request(message, task, delivery);
+    switch (decision.kind) {
+      case 'run':
+        this.#received(request);
+        return this.#start(request);
+      case 'hold':
+      case 'park':
+        this.#received(request);
+        return this.#hold(request, decision.until);
+      case 'discard':
+        return this.#discard(request, decision.why === 'expired' ? 'expired' : 'revoked');
+      default:
+        decision satisfies never;
+    }
+  }
+
+  #received(request: Request): void {
+    const { signals } = this.#given.app;
+    if (this.#isInfo) this.#log.info({ task: request.name, taskId: request.id }, 'Task received');
+    if (signals.taskReceived.hasReceivers) void signals.taskReceived.send(this, { request: viewOf(request.message) });
+  }
+
+  #hold(request: Request, until: number): void {
+    const { onHeld, system } = this.#given;
+    const cancel = system.after(until - system.now(), () => {
+      this.#held.delete(request);
+      onHeld(this.#held.size);
+      if (this.#isStopping || request.delivery.isStale) return;
+      this.#due(request);
+    });
+    this.#held.set(request, cancel);
+    onHeld(this.#held.size);
+  }
+
+  /** Its time has come: revoked or expired meanwhile? */
+  #due(request: Request): void {
+    const { system, view } = this.#given;
+    const decision = decide(request.message, request.task, view, system.now());
+    if (decision.kind === 'discard') this.#discard(request, decision.why === 'expired' ? 'expired' : 'revoked');
+    else if (decision.kind === 'run') this.#start(request);
+    else this.#hold(request, decision.until);
+  }
+
+  #start(request: Request): void {
+    const { total } = this.counts;
+    this.#reserved.set(request.id, request);
+    this.#open += 1;
+    if (!request.options.acksLate) request.delivery.ack();
+    const listener: RunListener = {
+      started: (pid, at) => {
+        request.workerPid = pid;
+        request.startedAt = at;
+        this.#running.add(request);
+        total.set(request.task.name, (total.get(request.task.name) ?? 0) + 1);
+      },
+      state: (result) => this.#track(this.#store(result, request.message)),
+      event: () => {},
+    };
+    this.#given.pool.submit(request.toJob(), listener, (report) => this.#ended(request, report));
+  }
+
+  #ended(request: Request, report: Report): void {
+    this.#running.delete(request);
+    const { outcome, publications, results } = report;
+    const own = this.#ownResults(request, outcome);
+    const stores = own.length === 0 ? results : [...results, ...own];
+    if (publications.length === 0 && stores.length === 0 && outcome.kind !== 'lost') {
+      this.#close(request, outcome, this.#settlement(request, outcome));
+      return;
+    }
+    this.#track(this.#finish(request, report, stores));
+  }
+
+  /** Publish and confirm all, store, then settle. What cannot be done keeps the message with the broker. */
+  async #finish(request: Request, report: Report, results: readonly EncodedResult[]): Promise<void> {
+    const { app } = this.#given;
+    const { outcome, publications } = report;
+    let settlement = this.#settlement(request, outcome);
+    try {
+      await Promise.all(publications.map((publication) => app.publish(publication)));
+      for (const result of results) await this.#store(result, request.message);
+      if (settlement === 'resend' && !request.delivery.isSettled) {
+        await this.#resend(request);
+        settlement = 'ack';
+      }
+    } catch (error) {
+      this.#log.error(
+        { err: error, task: request.name, taskId: request.id },
+        'What a task caused could not be published or stored; its message goes back to the queue',
+      );
+      this.counts.storeFailures += 1;
+      settlement = 'requeue';
+    }
+    this.#close(request, outcome, settlement);
+  }
+
+  #close(request: Request, outcome: Outcome, settlement: Settlement): void {
+    this.#say(request, outcome);
+    const { delivery } = request;
+    if (settlement === 'ack') delivery.ack();
+    else delivery.reject({ requeue: settlement === 'requeue' });
+    if (this.#reserved.get(request.id) === request) this.#reserved.delete(request.id);
+    this.#open -= 1;
+    if (this.#open === 0) this.#onIdle?.();
+  }
+
+  #settlement(request: Request, outcome: Outcome): Settlement {
+    const limit = this.#given.app.config.taskCrashLimit;
+    return settlementOf(outcome, request.options, { crashes: request.message.crashes, limit });
+  }
+
+  /** The same message again, one more lost process counted. */
+  async #resend(request: Request): Promise<void> {
+    const { app } = this.#given;
+    const { message } = request;
+    const { body, properties } = request.delivery.envelope;
+    const decoded = decodeTaskBody(message.headers, properties, body, app.codec);
+    const again = toOutgoing(message, decoded, { crashes: message.crashes + 1 });
+    const { exchange, routingKey } = request.info;
+    const publication = app.executionHost('none').prepareMessage(again, { exchange, routingKey });
+    if (publication !== undefined) await app.publish(publication);
+  }
+
+  /** Results of outcomes that no body could report. */
+  #ownResults(request: Request, outcome: Outcome): readonly EncodedResult[] {
+    if (request.message.ignoreResult ?? request.options.ignoreResult) {
+      if (!request.options.storeErrorsEvenIfIgnored) return none;
+    }
+    switch (outcome.kind) {
+      case 'timed out':
+        return this.#failure(request.message, new TimeLimitExceeded(outcome.limitSeconds));
+      case 'lost':
+        return this.#settlement(request, outcome) === 'resend'
+          ? none
+          : this.#failure(request.message, new WorkerLostError(outcome.reason));
+      case 'terminated':
+        return this.#encode(request.message, 'REVOKED', new TaskRevokedError('terminated'));
+      default:
+        return none;
+    }
+  }
+
+  #failure(message: TaskMessage, error: CeleryError): readonly EncodedResult[] {
+    return this.#encode(message, 'FAILURE', error, tracebackText(error));
+  }
+
+  #encode(message: TaskMessage, state: string, result: unknown, traceback?: string): readonly EncodedResult[] {
+    const { app, backend, system } = this.#given;
+    if (backend.form === 'none') return none;
+    const { groupId, parentId } = { groupId: message.group, parentId: message.parentId };
+    return [
+      encodeResult(
+        { taskId: message.id, state, result, traceback, dateDone: system.now(), groupId, parentId },
+        { form: backend.form, serializer: app.config.resultSerializer },
+        app.codec,
+      ),
+    ];
+  }
+
+  #store(result: EncodedResult, message: TaskMessage): Promise<void> {
+    return this.#given.backend.store(result, {
+      replyTo: message.replyTo,
+      correlationId: message.correlationId ?? message.id,
+    });
+  }
+
+  /** Keeps a promise in view until it settles; its failure is logged. */
+  #track(work: Promise<void>): void {
+    const watched = work.then(undefined, (error: unknown) => {
+      this.counts.storeFailures += 1;
+      this.#log.error({ err: error }, 'A result could not be stored');
+    });
+    this.#finishing.add(watched);
+    void watched.then(() => this.#finishing.delete(watched));
+  }
+
+  // Messages that do not run
+
+  #unregistered(message: TaskMessage, delivery: Delivery): void {
+    const { app } = this.#given;
+    const error = new NotRegistered(message.task, app.tasks.names());
+    this.#log.error(
+      { task: message.task, taskId: message.id, err: error },
+      'A message names a task that is not registered here; it is rejected',
+    );
+    this.counts.rejected += 1;
+    const { signals } = app;
+    if (signals.taskUnknown.hasReceivers) {
+      const { id, task: name } = message;
+      void signals.taskUnknown.send(this, { message: delivery.envelope, exc: error, name, id });
+    }
+    this.#storeThen(this.#failure(message, error), message, () => delivery.reject({ requeue: false }));
+  }
+
+  #discard(request: Request, why: 'revoked' | 'expired'): void {
+    const { app } = this.#given;
+    const { message, task } = request;
+    this.#log.info({ task: request.name, taskId: request.id, why }, 'Task discarded');
+    const { taskRevoked } = app.signals;
+    if (taskRevoked.hasReceivers) {
+      const news = { request: viewOf(message), terminated: false, signum: null, expired: why === 'expired' };
+      void taskRevoked.send(task, news);
+    }
+    const isIgnored = message.ignoreResult ?? request.options.ignoreResult;
+    const results = isIgnored ? none : this.#encode(message, 'REVOKED', new TaskRevokedError(why));
+    this.#storeThen(results, message, () => request.delivery.ack());
+  }
+
+  #storeThen(results: readonly EncodedResult[], message: TaskMessage, settle: () => void): void {
+    if (results.length === 0) return settle();
+    const stored = async (): Promise<void> => {
+      try {
+        for (const result of results) await this.#store(result, message);
+      } finally {
+        settle();
+      }
+    };
+    this.#track(stored());
+  }
+
+  #reject(delivery: Delivery, error: Error): void {
+    const { body, properties } = delivery.envelope;
+    this.counts.rejected += 1;
+    this.#log.error(
+      {
+        reason: error.message,
+        taskId: properties.correlationId,
+        queue: delivery.queue,
+        contentType: properties.contentType,
+        sizeBytes: body.byteLength,
+        head: escaped(body),
+      },
+      'A message is not a task that can be read; it is rejected without requeue',
+    );
+    const { taskRejected } = this.#given.app.signals;
+    if (taskRejected.hasReceivers) void taskRejected.send(this, { message: delivery.envelope, exc: error });
+    delivery.reject({ requeue: false });
+  }
+
+  #say(request: Request, outcome: Outcome): void {
+    const fields = { task: request.name, taskId: request.id };
+    const log = this.#log;
+    switch (outcome.kind) {
+      case 'succeeded':
+        if (this.#isInfo) {
+          log.info({ ...fields, runtimeSeconds: outcome.runtimeSeconds, result: outcome.resultRepr }, 'Task succeeded');
+        }
+        return;
+      case 'failed': {
+        const { exceptionRepr: exception, runtimeSeconds, traceback } = outcome;
+        if (outcome.isExpected) log.info({ ...fields, runtimeSeconds, exception }, 'Task raised an expected error');
+        else log.error({ ...fields, runtimeSeconds, exception, traceback }, 'Task raised an unexpected error');
+        return;
+      }
+      case 'retrying':
+        log.info({ ...fields, reason: outcome.reasonRepr, delaySeconds: outcome.delaySeconds }, 'Task will be retried');
+        return;
+      case 'ignored':
+        log.info(fields, 'Task ignored');
+        return;
+      case 'rejected':
+        log.warn({ ...fields, requeue: outcome.requeue, reason: outcome.reason }, 'Task rejected');
+        return;
+      case 'undecodable':
+        log.error(
+          { ...fields, reason: outcome.reason },
+          'The body of a message cannot be read; it is rejected without requeue',
+        );
+        this.counts.rejected += 1;
+        return;
+      case 'timed out':
+        log.error({ ...fields, limitSeconds: outcome.limitSeconds }, 'Task exceeded its hard time limit');
+        return;
+      case 'lost':
+        log.error(
+          { ...fields, reason: outcome.reason, crashes: request.message.crashes + 1 },
+          'The process that ran a task is gone',
+        );
+        return;
+      case 'terminated':
+        log.warn({ ...fields, killSignal: outcome.killSignal }, 'Task terminated');
+        return;
+      case 'returned':
+        log.info({ ...fields, reason: outcome.reason }, 'Task given back to the queue');
+        return;
+      default:
+        outcome satisfies never;
+    }
+  }
+}
+
+const none: readonly EncodedResult[] = Object.freeze([]);
+
+function viewOf(message: TaskMessage): { id: string; task: string; headers: Readonly<Record<string, unknown>> } {
+  return { id: message.id, task: message.task, headers: message.headers };
+}
+
+/** The first 200 bytes, control characters escaped, so that a hostile body cannot write into the log. */
+function escaped(body: Uint8Array): string {
+  const head = Buffer.from(body.buffer, body.byteOffset, Math.min(body.byteLength, 200)).toString('latin1');
+  return JSON.stringify(head).slice(1, -1);
+}

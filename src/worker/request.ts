@@ -1,0 +1,65 @@
+/**
+ * A delivery with its task: what the worker knows of one message from its arrival to its settlement.
+ */
+import type { Delivery } from '../amqp/index.ts';
+import type { DeliveryInfo } from '../core/envelope.ts';
+import type { Job } from '../execution/index.ts';
+import type { TaskMessage } from '../message/index.ts';
+import { type AnyTask, definition, type ResolvedOptions } from '../task/index.ts';
+
+export class Request {
+  readonly message: TaskMessage;
+  readonly task: AnyTask;
+  readonly options: ResolvedOptions;
+  #delivery: Delivery;
+  /** Epoch ms, once the body runs. */
+  startedAt: number | undefined;
+  /** The process that runs the body. */
+  workerPid: number | undefined;
+
+  constructor(message: TaskMessage, task: AnyTask, delivery: Delivery) {
+    this.message = message;
+    this.task = task;
+    this.options = task[definition].resolved();
+    this.#delivery = delivery;
+  }
+
+  get id(): string {
+    return this.message.id;
+  }
+
+  /** The name to show. */
+  get name(): string {
+    return this.message.shadow ?? this.message.task;
+  }
+
+  get delivery(): Delivery {
+    return this.#delivery;
+  }
+
+  get info(): DeliveryInfo {
+    return this.#delivery.info;
+  }
+
+  /** The broker gave the message again after a lost connection, while it still runs here: the end settles the new delivery. */
+  adopt(delivery: Delivery): void {
+    this.#delivery = delivery;
+  }
+
+  /** What the pool is given. Limits of the message win over the task's. */
+  toJob(): Job {
+    const { message, options } = this;
+    const { body, properties } = this.#delivery.envelope;
+    return {
+      id: message.id,
+      task: message.task,
+      headers: message.headers,
+      properties,
+      deliveryInfo: this.#delivery.info,
+      body,
+      softTimeLimit: message.softTimeLimit ?? options.softTimeLimit,
+      timeLimit: message.timeLimit ?? options.timeLimit,
+      crashes: message.crashes,
+    };
+  }
+}
