@@ -3,25 +3,11 @@
  * the run's RabbitMQ, or a fresh embedded broker in this process. Which of the two is chosen once a run by
  * `broker-choice.ts` and started by `global-setup.ts`; a test that only holds on one says so by `broker.kind`.
  */
-import { randomBytes } from 'node:crypto';
-import { connect } from 'amqplib';
 import { inject } from 'vitest';
 import type { BrokerOffer } from './broker-choice.ts';
-import { Management } from './management.ts';
+import { openBroker, type TestBroker } from './vhost.ts';
 
-export interface TestBroker extends AsyncDisposable {
-  /** The address for apps, workers and clients, vhost included. */
-  readonly url: string;
-  readonly kind: BrokerOffer['kind'];
-  /** Its name as in `url`, decoded. */
-  readonly vhost: string;
-  /** RabbitMQ's management API, where there is one. */
-  readonly management: Management | undefined;
-  /** Messages ready in a queue; undefined when there is no such queue. */
-  depth(queue: string): Promise<number | undefined>;
-  /** Drops the vhost (connections to it are closed by the broker), or stops the embedded broker. */
-  close(): Promise<void>;
-}
+export type { TestBroker } from './vhost.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -36,64 +22,4 @@ export function testBroker(): Promise<TestBroker> {
     throw new Error('Tests in this folder have no broker: only projects with test/support/global-setup.ts do.');
   }
   return openBroker(offer);
-}
-
-/** The same for programs that are no vitest files. */
-export function openBroker(offer: BrokerOffer): Promise<TestBroker> {
-  return offer.kind === 'embedded' ? openEmbedded() : openVhost(offer);
-}
-
-async function openEmbedded(): Promise<TestBroker> {
-  const { startBroker } = await import('celery-ts/broker');
-  const broker = await startBroker();
-  return describe({
-    url: broker.url,
-    kind: 'embedded',
-    management: undefined,
-    close: async () => {
-      await broker.close();
-    },
-  });
-}
-
-async function openVhost(offer: Extract<BrokerOffer, { kind: 'rabbitmq' }>): Promise<TestBroker> {
-  if (offer.management === undefined) {
-    return describe({ url: offer.url, kind: 'rabbitmq', management: undefined, close: async () => undefined });
-  }
-  const management = new Management(offer.management.url, offer.management.user, offer.management.password);
-  const vhost = offer.prefix + randomBytes(6).toString('hex');
-  await management.addVhost(vhost);
-  const url = new URL(offer.url);
-  url.pathname = `/${encodeURIComponent(vhost)}`;
-  return describe({ url: url.href, kind: 'rabbitmq', management, close: () => management.deleteVhost(vhost) });
-}
-
-function describe(given: Pick<TestBroker, 'url' | 'kind' | 'management' | 'close'>): TestBroker {
-  const path = new URL(given.url).pathname;
-  let closing: Promise<void> | undefined;
-  const close = (): Promise<void> => {
-    closing ??= given.close();
-    return closing;
-  };
-  return {
-    ...given,
-    vhost: path === '' || path === '/' || path === '//' ? '/' : decodeURIComponent(path.slice(1)),
-    depth: (queue) => depth(given.url, queue),
-    close,
-    [Symbol.asyncDispose]: close,
-  };
-}
-
-async function depth(url: string, queue: string): Promise<number | undefined> {
-  const connection = await connect(url);
-  connection.on('error', () => undefined);
-  try {
-    const channel = await connection.createChannel();
-    channel.on('error', () => undefined); // a missing queue closes the channel; the answer is the rejection
-    return (await channel.checkQueue(queue)).messageCount;
-  } catch {
-    return undefined;
-  } finally {
-    await connection.close().catch(() => undefined);
-  }
 }

@@ -1,0 +1,56 @@
+/** A celery-ts worker on a queue that is full already: from the first body to the last. */
+import { join } from 'node:path';
+import { type Bench, dropQueue, type Row, rateOf, ratePerSecond, root, type Tally, workThrough } from '../measure.ts';
+import { rawConsume } from './raw-consume.ts';
+
+export const workerAsync: Row = {
+  name: 'consume: celery-ts worker -P async -c 64',
+  against: { name: rawConsume.name, goal: 0.7 },
+  run: (bench) => work(bench, 'worker-async', ['-P', 'async', '-c', '64'], bench.prefetch / 64),
+};
+
+export const workerPrefork: Row = {
+  name: 'consume: celery-ts worker -P prefork -c 2',
+  against: { name: rawConsume.name, goal: 0.6 },
+  run: (bench) => work(bench, 'worker-prefork', ['-P', 'prefork', '-c', '2'], bench.prefetch / 2),
+};
+
+async function work(
+  bench: Bench,
+  queue: string,
+  pool: readonly string[],
+  multiplier: number,
+): Promise<number | string> {
+  await rateOf('delay', {
+    BENCH_BROKER_URL: bench.brokerUrl,
+    BENCH_QUEUE: queue,
+    BENCH_COUNT: `${bench.count}`,
+    BENCH_IN_FLIGHT: `${bench.inFlight}`,
+  });
+  try {
+    return ratePerSecond(await startWorker(bench, queue, pool, multiplier));
+  } catch (error) {
+    return error instanceof Error
+      ? (error.message.split('\n').find((line) => /pool/i.test(line)) ?? error.message)
+      : String(error);
+  } finally {
+    await dropQueue(bench.brokerUrl, queue);
+  }
+}
+
+export function startWorker(
+  { brokerUrl, count }: Bench,
+  queue: string,
+  pool: readonly string[],
+  multiplier: number,
+  then?: (tally: Tally, read: (count: number) => Promise<Tally>) => Promise<void>,
+): Promise<Tally> {
+  const bin = join(root, 'bin', 'celery-ts.js');
+  return workThrough({
+    command: process.execPath,
+    args: [...(then === undefined ? [] : ['--expose-gc']), bin, 'worker', '-A', './tasks.ts', ...pool, '-l', 'WARNING'],
+    env: { BENCH_BROKER_URL: brokerUrl, BENCH_QUEUE: queue, BENCH_MULTIPLIER: `${multiplier}` },
+    count,
+    ...(then === undefined ? {} : { then }),
+  });
+}

@@ -1,0 +1,104 @@
+/**
+ * `npm run bench`: celery-ts beside raw amqplib (and beside Python Celery, where there is one), on one RabbitMQ, in one
+ * run. Each row runs in a process of its own; rounds go through all rows in turn, and the median of each row counts.
+ *
+ *   BENCH_COUNT=20000  BENCH_ROUNDS=3  BENCH_MEMORY=10000,100000 (0: not measured)
+ *   the broker is chosen as for tests: CELERY_TEST_BROKER_URL, Docker, or rabbitmq-server on PATH
+ */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { chooseBroker } from '../test/support/broker-choice.ts';
+import { openBroker } from '../test/support/vhost.ts';
+import type { Bench, Row } from './measure.ts';
+import { delay } from './rows/delay.ts';
+import { memory } from './rows/memory.ts';
+import { pythonPrefork } from './rows/python.ts';
+import { rawConsume } from './rows/raw-consume.ts';
+import { rawPublish } from './rows/raw-publish.ts';
+import { workerAsync, workerPrefork } from './rows/worker.ts';
+
+const rows: readonly Row[] = [rawPublish, delay, rawConsume, workerAsync, workerPrefork, pythonPrefork];
+
+async function main(): Promise<void> {
+  const chosen = await chooseBroker((sentence) => console.warn(sentence));
+  try {
+    if (chosen.offer.kind !== 'rabbitmq') {
+      throw new Error('The bench needs a RabbitMQ: CELERY_TEST_BROKER_URL, Docker, or rabbitmq-server on PATH.');
+    }
+    await using broker = await openBroker(chosen.offer);
+    const bench: Bench = {
+      brokerUrl: broker.url,
+      count: Number(process.env.BENCH_COUNT ?? 20_000),
+      inFlight: 1_000,
+      prefetch: 256,
+      python: await findPython(),
+    };
+    const rounds = Number(process.env.BENCH_ROUNDS ?? 3);
+    console.log(`${bench.count} tasks, ${rounds} rounds, on ${chosen.sentence}; Node ${process.version}.\n`);
+    report(await measure(bench, rounds));
+    await reportMemory(bench);
+  } finally {
+    await chosen.close();
+  }
+}
+
+async function measure(bench: Bench, rounds: number): Promise<Map<Row, number | string>> {
+  const rates = new Map<Row, number[]>();
+  const excuses = new Map<Row, string>();
+  for (let round = 0; round < rounds; round += 1) {
+    for (const row of rows) {
+      if (excuses.has(row)) continue;
+      const rate = await row.run(bench);
+      if (typeof rate === 'string') excuses.set(row, rate);
+      else rates.set(row, [...(rates.get(row) ?? []), rate]);
+    }
+  }
+  return new Map(rows.map((row) => [row, excuses.get(row) ?? median(rates.get(row) ?? [])]));
+}
+
+function report(results: ReadonlyMap<Row, number | string>): void {
+  const byName = new Map([...results].map(([row, result]) => [row.name, result]));
+  const lines = [...results].map(([row, result]) => {
+    if (typeof result === 'string') return [row.name, '-', result];
+    const base = row.against === undefined ? undefined : byName.get(row.against.name);
+    const share = typeof base === 'number' ? result / base : undefined;
+    return [row.name, Math.round(result).toLocaleString('en'), share === undefined ? '' : shareText(row, share)];
+  });
+  const widths = [0, 1].map((column) => Math.max(...lines.map((line) => (line[column] ?? '').length)));
+  for (const [name = '', rate = '', remark = ''] of lines) {
+    console.log(`${name.padEnd(widths[0] ?? 0)}  ${rate.padStart(widths[1] ?? 0)} /s  ${remark}`);
+  }
+}
+
+function shareText(row: Row, share: number): string {
+  const text = `${Math.round(share * 100)} % of ${row.against?.name ?? ''}`;
+  const goal = row.against?.goal;
+  return goal === undefined ? text : `${text} (to reach: ${goal * 100} %, ${share >= goal ? 'reached' : 'MISSED'})`;
+}
+
+async function reportMemory(bench: Bench): Promise<void> {
+  const [few = 0, many = 0] = (process.env.BENCH_MEMORY ?? '10000,100000').split(',').map(Number);
+  if (few === 0) return;
+  const { early, late } = await memory(bench, [few, many]);
+  const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MB`;
+  const growth = (late.rss / early.rss - 1) * 100;
+  console.log(`\nmemory of the worker's main process, after a collection`);
+  console.log(`  after ${few} tasks: ${megabytes(early.rss)} resident, ${megabytes(early.heap)} heap`);
+  console.log(`  after ${many} tasks: ${megabytes(late.rss)} resident, ${megabytes(late.heap)} heap`);
+  console.log(`  growth ${growth.toFixed(1)} % (to reach: within 10 %, ${growth <= 10 ? 'reached' : 'MISSED'})`);
+}
+
+async function findPython(): Promise<string | undefined> {
+  const path = process.env.CELERY_TEST_PYTHON ?? 'python3';
+  return promisify(execFile)(path, ['-c', 'import celery']).then(
+    () => path,
+    () => undefined,
+  );
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
+
+await main();

@@ -1,0 +1,36 @@
+/**
+ * The app that the bench sends to and works with: `add`, no results, one queue named by `BENCH_QUEUE`.
+ * Each process that runs tasks keeps a file `<pid>.json` in `BENCH_TALLY` with what it ran and when, written some
+ * moments after the last task, so that the measuring itself costs next to nothing.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Celery } from 'celery-ts';
+
+export const app = new Celery('bench', {
+  brokerUrl: process.env.BENCH_BROKER_URL ?? 'amqp://guest:guest@localhost:5672//',
+  taskDefaultQueue: process.env.BENCH_QUEUE ?? 'bench',
+  workerPrefetchMultiplier: Number(process.env.BENCH_MULTIPLIER ?? 4),
+});
+
+const tally = { count: 0, first: 0, last: 0, rss: 0, heap: 0 };
+const timer = setTimeout(write, 200).unref(); // set back by each task: fires when they have ended
+
+export const add = app.task('bench.add', (x: number, y: number) => {
+  const now = performance.timeOrigin + performance.now();
+  if (tally.count === 0) tally.first = now;
+  tally.count += 1;
+  tally.last = now;
+  timer.refresh();
+  return x + y;
+});
+
+function write(): void {
+  if (tally.count === 0) return;
+  const collect: unknown = Reflect.get(globalThis, 'gc'); // there with --expose-gc
+  if (typeof collect === 'function') collect();
+  const { rss, heapUsed } = process.memoryUsage();
+  const folder = process.env.BENCH_TALLY;
+  if (folder === undefined) return;
+  writeFileSync(join(folder, `${process.pid}.json`), JSON.stringify({ ...tally, rss, heap: heapUsed }));
+}

@@ -1,0 +1,82 @@
+/**
+ * One world on the chosen broker: a fresh vhost on RabbitMQ, or a fresh embedded broker in this process.
+ * Knows nothing of vitest: `bench/` opens its world here too.
+ */
+import { randomBytes } from 'node:crypto';
+import { connect } from 'amqplib';
+import type { BrokerOffer } from './broker-choice.ts';
+import { Management } from './management.ts';
+
+export interface TestBroker extends AsyncDisposable {
+  /** The address for apps, workers and clients, vhost included. */
+  readonly url: string;
+  readonly kind: BrokerOffer['kind'];
+  /** Its name as in `url`, decoded. */
+  readonly vhost: string;
+  /** RabbitMQ's management API, where there is one. */
+  readonly management: Management | undefined;
+  /** Messages ready in a queue; undefined when there is no such queue. */
+  depth(queue: string): Promise<number | undefined>;
+  /** Drops the vhost (connections to it are closed by the broker), or stops the embedded broker. */
+  close(): Promise<void>;
+}
+
+/** A fresh broker or vhost. Close it at the end. */
+export function openBroker(offer: BrokerOffer): Promise<TestBroker> {
+  return offer.kind === 'embedded' ? openEmbedded() : openVhost(offer);
+}
+
+async function openEmbedded(): Promise<TestBroker> {
+  const { startBroker } = await import('celery-ts/broker');
+  const broker = await startBroker();
+  return describe({
+    url: broker.url,
+    kind: 'embedded',
+    management: undefined,
+    close: async () => {
+      await broker.close();
+    },
+  });
+}
+
+async function openVhost(offer: Extract<BrokerOffer, { kind: 'rabbitmq' }>): Promise<TestBroker> {
+  if (offer.management === undefined) {
+    return describe({ url: offer.url, kind: 'rabbitmq', management: undefined, close: async () => undefined });
+  }
+  const management = new Management(offer.management.url, offer.management.user, offer.management.password);
+  const vhost = offer.prefix + randomBytes(6).toString('hex');
+  await management.addVhost(vhost);
+  const url = new URL(offer.url);
+  url.pathname = `/${encodeURIComponent(vhost)}`;
+  return describe({ url: url.href, kind: 'rabbitmq', management, close: () => management.deleteVhost(vhost) });
+}
+
+function describe(given: Pick<TestBroker, 'url' | 'kind' | 'management' | 'close'>): TestBroker {
+  const path = new URL(given.url).pathname;
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closing ??= given.close();
+    return closing;
+  };
+  return {
+    ...given,
+    vhost: path === '' || path === '/' || path === '//' ? '/' : decodeURIComponent(path.slice(1)),
+    depth: (queue) => depth(given.url, queue),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+async function depth(url: string, queue: string): Promise<number | undefined> {
+  const connection = await connect(url);
+  connection.on('error', () => undefined);
+  try {
+    const channel = await connection.createChannel();
+    channel.on('error', () => undefined); // a missing queue closes the channel; the answer is the rejection
+    return (await channel.checkQueue(queue)).messageCount;
+  } catch {
+    return undefined;
+  } finally {
+    await connection.close().catch(() => undefined);
+  }
+}
