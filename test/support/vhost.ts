@@ -13,6 +13,8 @@ export interface TestBroker extends AsyncDisposable {
   readonly kind: BrokerOffer['kind'];
   /** Its name as in `url`, decoded. */
   readonly vhost: string;
+  /** True when other tests use the same vhost: a broker given by URL that has no management API. */
+  readonly isShared: boolean;
   /** RabbitMQ's management API, where there is one. */
   readonly management: Management | undefined;
   /** Messages ready in a queue; undefined when there is no such queue. */
@@ -32,6 +34,7 @@ async function openEmbedded(): Promise<TestBroker> {
   return describe({
     url: broker.url,
     kind: 'embedded',
+    isShared: false,
     management: undefined,
     close: async () => {
       await broker.close();
@@ -41,17 +44,19 @@ async function openEmbedded(): Promise<TestBroker> {
 
 async function openVhost(offer: Extract<BrokerOffer, { kind: 'rabbitmq' }>): Promise<TestBroker> {
   if (offer.management === undefined) {
-    return describe({ url: offer.url, kind: 'rabbitmq', management: undefined, close: async () => undefined });
+    const close = async (): Promise<void> => undefined;
+    return describe({ url: offer.url, kind: 'rabbitmq', isShared: true, management: undefined, close });
   }
   const management = new Management(offer.management.url, offer.management.user, offer.management.password);
   const vhost = offer.prefix + randomBytes(6).toString('hex');
   await management.addVhost(vhost);
   const url = new URL(offer.url);
   url.pathname = `/${encodeURIComponent(vhost)}`;
-  return describe({ url: url.href, kind: 'rabbitmq', management, close: () => management.deleteVhost(vhost) });
+  const close = (): Promise<void> => management.deleteVhost(vhost);
+  return describe({ url: url.href, kind: 'rabbitmq', isShared: false, management, close });
 }
 
-function describe(given: Pick<TestBroker, 'url' | 'kind' | 'management' | 'close'>): TestBroker {
+function describe(given: Omit<TestBroker, 'vhost' | 'depth' | typeof Symbol.asyncDispose>): TestBroker {
   const path = new URL(given.url).pathname;
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
