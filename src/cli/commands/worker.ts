@@ -1,0 +1,205 @@
+/**
+ * `celery-ts worker`: parse, open a worker, wait for a signal, stop it. Its options become settings, so that children
+ * of the pool see them too.
+ */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { workerNodeName } from '../../core/node-names.ts';
+import { Worker } from '../../worker/index.ts';
+import { banner } from '../banner.ts';
+import { type CommandContext, type LoadedApp, loadCommandApp, say } from '../context.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { levelNames } from '../logger.ts';
+import { packageVersion } from '../main.ts';
+import type { DefineCommand } from '../program.ts';
+
+interface Options {
+  readonly hostname?: string;
+  readonly loglevel: string;
+  readonly queues?: readonly string[];
+  readonly excludeQueues?: readonly string[];
+  readonly include?: readonly string[];
+  readonly purge?: boolean;
+  readonly concurrency?: number;
+  readonly pool?: string;
+  readonly asyncSlots?: number;
+  readonly prefetchMultiplier?: number;
+  readonly timeLimit?: number;
+  readonly softTimeLimit?: number;
+  readonly maxTasksPerChild?: number;
+  readonly maxMemoryPerChild?: number;
+}
+
+export const workerCommand: DefineCommand = (context, run) =>
+  new Command('worker')
+    .description('run a worker: takes tasks from the queues and runs them')
+    .option('-n, --hostname <name>', 'node name, celery@<host> by default; %h host, %n first part, %d domain')
+    .addOption(loglevelOption())
+    .option('-Q, --queues <names>', 'queues to consume, comma separated; also ones that are not configured', list)
+    .option('-X, --exclude-queues <names>', 'configured queues not to consume, comma separated', list)
+    .option('-I, --include <modules>', 'more modules to import, comma separated', list)
+    .option('--purge, --discard', 'empty the queues first, without asking')
+    .option(
+      '-c, --concurrency <count>',
+      'tasks at a time: children, threads or slots; the number of processors by default',
+      atLeastOne,
+    )
+    .addOption(
+      new Option('-P, --pool <pool>', 'what runs the tasks').choices([
+        'prefork',
+        'processes',
+        'threads',
+        'async',
+        'gevent',
+        'eventlet',
+        'solo',
+      ]),
+    )
+    .option('--async-slots <count>', 'asynchronous tasks at a time in each child or thread', atLeastOne)
+    .option('--prefetch-multiplier <count>', 'unacknowledged messages for each slot; 0: no limit', whole)
+    .option('--time-limit <seconds>', 'tasks that run longer are ended', seconds)
+    .option('--soft-time-limit <seconds>', 'tasks that run longer have their signal aborted', seconds)
+    .option('--max-tasks-per-child <count>', 'replace a child after this many tasks', atLeastOne)
+    .option('--max-memory-per-child <KiB>', 'replace a child that holds more, between tasks', atLeastOne)
+    .addOption(
+      new Option('-O, --optimization <kind>', "accepted for Celery's sake; tasks go to free children only").choices([
+        'default',
+        'fair',
+      ]),
+    )
+    .action((options: Options, command: Command) => run(runWorker(context, options, command)));
+
+async function runWorker(context: CommandContext, options: Options, command: Command): Promise<number> {
+  const loaded = await loadCommandApp(context, command, { flags: settingsOf(options), level: options.loglevel });
+  const { app, flags, location, system } = loaded;
+  const nodeName = workerNodeName(options.hostname, system.hostname);
+  const isInfo = system.log.isLevelEnabled('info');
+  const stop = new AbortController();
+  const signals = new StopSignals((name, count) => {
+    say(context, `worker: ${count > 1 || name === 'SIGQUIT' ? 'Cold' : 'Warm'} shutdown (${name})`);
+    stop.abort(new Error(name));
+  });
+  try {
+    const worker = await Worker.open(
+      app,
+      {
+        nodeName,
+        location,
+        flags,
+        selection: { only: options.queues, except: options.excludeQueues },
+        purge: options.purge,
+        onConfigured: (info) => {
+          if (command.optsWithGlobals<{ quiet?: boolean }>().quiet !== true) {
+            context.stdout.write(banner(app, info, packageVersion(), isInfo));
+          }
+        },
+      },
+      stop.signal,
+    );
+    say(context, `${nodeName} ready.`);
+    await signals.first;
+    const { how, exitCode } = await signals.stopWorker(worker, loaded);
+    system.log.debug({ how }, 'The worker has stopped');
+    return exitCode;
+  } catch (error) {
+    if (stop.signal.aborted && error === stop.signal.reason) return exitCodes.done;
+    throw error;
+  } finally {
+    signals.close();
+    await app.close();
+  }
+}
+
+/** SIGTERM and SIGINT stop warmly, a second one or SIGQUIT coldly. */
+class StopSignals {
+  readonly #onSignal: (name: NodeJS.Signals, count: number) => void;
+  readonly first: Promise<void>;
+  #resolveFirst: () => void = () => {};
+  #cold: () => void = () => {};
+  readonly #isCold: Promise<'cold'>;
+  #count = 0;
+  readonly #handler = (name: NodeJS.Signals): void => {
+    this.#count += 1;
+    this.#onSignal(name, this.#count);
+    this.#resolveFirst();
+    if (this.#count > 1 || name === 'SIGQUIT') this.#cold();
+  };
+
+  constructor(onSignal: (name: NodeJS.Signals, count: number) => void) {
+    this.#onSignal = onSignal;
+    this.first = new Promise((resolve) => {
+      this.#resolveFirst = resolve;
+    });
+    this.#isCold = new Promise((resolve) => {
+      this.#cold = () => resolve('cold');
+    });
+    for (const name of stopSignals) process.on(name, this.#handler);
+  }
+
+  async stopWorker(worker: Worker, { app, system }: LoadedApp): Promise<{ how: 'warm' | 'cold'; exitCode: number }> {
+    const { workerShuttingDown } = app.signals;
+    await workerShuttingDown.send(worker.info.nodeName, { sig: 'SIGTERM', how: 'Warm', exitcode: exitCodes.done });
+    const warm = worker.stop().then(() => 'warm' as const);
+    if ((await Promise.race([warm, this.#isCold])) === 'warm') return { how: 'warm', exitCode: exitCodes.done };
+    system.log.warn('Cold shutdown: running tasks are ended');
+    await worker.terminate();
+    return { how: 'cold', exitCode: exitCodes.failed };
+  }
+
+  close(): void {
+    for (const name of stopSignals) process.off(name, this.#handler);
+  }
+}
+
+const stopSignals = ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const;
+
+/** Options as settings: the worker and its children read them there. */
+function settingsOf(options: Options): Record<string, unknown> {
+  const given = {
+    workerConcurrency: options.concurrency,
+    workerPool: options.pool,
+    workerAsyncSlots: options.asyncSlots,
+    workerPrefetchMultiplier: options.prefetchMultiplier,
+    taskTimeLimit: options.timeLimit,
+    taskSoftTimeLimit: options.softTimeLimit,
+    workerMaxTasksPerChild: options.maxTasksPerChild,
+    workerMaxMemoryPerChild: options.maxMemoryPerChild,
+    include: options.include,
+  };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+export function loglevelOption(): Option {
+  return new Option('-l, --loglevel <level>', 'how much is logged')
+    .choices(levelNames)
+    .default('WARNING')
+    .argParser((value) => {
+      const level = value.toUpperCase();
+      if (!levelNames.includes(level)) throw new InvalidArgumentError(`It should be one of ${levelNames.join(', ')}.`);
+      return level;
+    });
+}
+
+export function list(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
+function whole(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('It should be a whole number.');
+  return value;
+}
+
+function atLeastOne(text: string): number {
+  const value = whole(text);
+  if (value < 1) throw new InvalidArgumentError('It should be at least 1.');
+  return value;
+}
+
+export function seconds(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value < 0) throw new InvalidArgumentError('It should be a number of seconds.');
+  return value;
+}

@@ -1,0 +1,113 @@
+/**
+ * What a command works with: the streams, the world, the global options, and the app they name.
+ */
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { Celery } from '../app/index.ts';
+import { type AppLocation, findApp } from '../app/loader.ts';
+import { nodeSystem, type System } from '../core/system.ts';
+import { CommandError, exitCodes } from './exit-codes.ts';
+import { createLogger, levelNamed } from './logger.ts';
+
+/** Options that stand before or after any command. */
+export interface GlobalOptions {
+  readonly app?: string;
+  readonly broker?: string;
+  readonly resultBackend?: string;
+  readonly config?: string;
+  readonly workdir?: string;
+  readonly color?: boolean;
+  readonly quiet?: boolean;
+  readonly loglevel?: string;
+}
+
+export interface Output {
+  write(text: string): unknown;
+  readonly isTTY?: boolean | undefined;
+  readonly columns?: number | undefined;
+}
+
+/** One call of the program. */
+export interface CommandContext {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** The app a command was pointed at, with the settings of the command line over its own. */
+export interface LoadedApp {
+  readonly app: Celery;
+  /** Where children find it; undefined when no module was involved. */
+  readonly location: AppLocation | undefined;
+  readonly system: System;
+  /** Settings of the command line, for children. */
+  readonly flags: Readonly<Record<string, unknown>>;
+}
+
+/** One line on stdout. */
+export function say(context: CommandContext, text: string): void {
+  context.stdout.write(`${text}\n`);
+}
+
+/**
+ * Loads the app that `-A` names (or that is found without), with a logger of the asked level, and puts the settings
+ * of the command line over its own.
+ * @throws {ImproperlyConfigured} when there is none; with `optional` a bare app takes its place if `-A` was not given.
+ */
+export async function loadCommandApp(
+  context: CommandContext,
+  command: Command,
+  given: {
+    readonly flags?: Readonly<Record<string, unknown>>;
+    readonly optional?: boolean;
+    readonly level?: string;
+  } = {},
+): Promise<LoadedApp> {
+  const options = command.optsWithGlobals<GlobalOptions>();
+  const cwd = options.workdir === undefined ? process.cwd() : changeDirectory(options.workdir);
+  const levelName = options.loglevel ?? given.level ?? 'WARNING';
+  const level = levelNamed(levelName);
+  if (level === undefined) throw new CommandError(`No log level is called '${levelName}'.`, exitCodes.usage);
+  const isTerminal = context.stderr.isTTY === true;
+  const color = isTerminal && options.color !== false && !context.env.NO_COLOR;
+  const system = nodeSystem({ log: await createLogger({ level, isTerminal, color }) });
+  const found = await find(options.app, cwd, context.env, given.optional === true);
+  const { app, location } = found;
+  app.useSystem(system);
+  if (options.config !== undefined) app.configFromObject(options.config);
+  const flags = {
+    ...given.flags,
+    ...(options.broker === undefined ? {} : { brokerUrl: options.broker }),
+    ...(options.resultBackend === undefined ? {} : { resultBackend: options.resultBackend }),
+  };
+  app.settings.setFlags(flags);
+  await app.loaded;
+  return { app, location, system, flags };
+}
+
+async function find(
+  spec: string | undefined,
+  cwd: string,
+  env: CommandContext['env'],
+  isOptional: boolean,
+): Promise<{ readonly app: Celery; readonly location: AppLocation | undefined }> {
+  try {
+    return await findApp(spec, { cwd, env });
+  } catch (error) {
+    if (isOptional && spec === undefined && !env.CELERY_APP) return { app: new Celery('celery'), location: undefined };
+    throw error;
+  }
+}
+
+function changeDirectory(workdir: string): string {
+  const path = resolve(workdir);
+  try {
+    process.chdir(path);
+  } catch (error) {
+    throw new CommandError(
+      `Cannot change to the folder '${workdir}': ${(error as Error).message}`,
+      exitCodes.configuration,
+    );
+  }
+  return path;
+}

@@ -1,0 +1,49 @@
+/**
+ * The log of a program: JSON lines on stderr, or people's lines when stderr is a terminal and pino-pretty is installed.
+ */
+import { type Level, type Logger, type LoggerOptions, pino } from 'pino';
+
+/** Celery's names of the levels, and pino's. */
+const levels: Readonly<Record<string, Level>> = {
+  debug: 'debug',
+  info: 'info',
+  warning: 'warn',
+  warn: 'warn',
+  error: 'error',
+  critical: 'fatal',
+  fatal: 'fatal',
+};
+
+/** The names `--loglevel` takes. */
+export const levelNames = ['DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL', 'FATAL'];
+
+/** pino's name of a level in any case; undefined when there is no such level. */
+export function levelNamed(name: string): Level | undefined {
+  return levels[name.toLowerCase()];
+}
+
+export interface LogOptions {
+  readonly level: Level;
+  readonly isTerminal: boolean;
+  readonly color: boolean;
+}
+
+export async function createLogger(options: LogOptions): Promise<Logger> {
+  const settings: LoggerOptions = { level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  const pretty = options.isTerminal
+    ? await import('pino-pretty').then(
+        (module) => module.default,
+        () => undefined,
+      )
+    : undefined;
+  if (pretty === undefined) return pino(settings, pino.destination({ dest: 2, sync: true }));
+  const stream = pretty({
+    colorize: options.color,
+    destination: 2,
+    sync: true,
+    singleLine: true,
+    translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
+    ignore: 'pid,hostname',
+  });
+  return pino(settings, stream);
+}

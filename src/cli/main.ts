@@ -1,0 +1,43 @@
+/**
+ * `celery-ts`: runs a command and turns what goes wrong into one readable line and an exit code.
+ */
+import { readFileSync } from 'node:fs';
+import { CeleryError } from '../core/errors.ts';
+import type { CommandContext } from './context.ts';
+import { exitCodeOf } from './exit-codes.ts';
+import { runProgram } from './program.ts';
+
+/** Runs the command line; resolves to the exit code. Never rejects. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const context: CommandContext = { stdout: process.stdout, stderr: process.stderr, env: process.env };
+  try {
+    return await runProgram(argv, packageVersion(), context);
+  } catch (error) {
+    context.stderr.write(describe(error, isDebugging(argv)));
+    return exitCodeOf(error);
+  }
+}
+
+export function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+/** One readable line; with `--loglevel debug` the stack too. */
+function describe(error: unknown, withStack: boolean): string {
+  const isOurs = error instanceof CeleryError;
+  const message = error instanceof Error ? error.message : String(error);
+  const line = isOurs
+    ? `Error: ${message}`
+    : `Error: ${message} (this is a bug of celery-ts; --loglevel debug shows where)`;
+  const stack = withStack && error instanceof Error ? `${error.stack ?? ''}\n` : '';
+  return `${line}\n${stack}`;
+}
+
+function isDebugging(argv: readonly string[]): boolean {
+  return argv.some(
+    (word, index) =>
+      /^(-l|--loglevel=)debug$/i.test(word) ||
+      (/^(-l|--loglevel)$/.test(word) && /^debug$/i.test(argv[index + 1] ?? '')),
+  );
+}

@@ -1,0 +1,71 @@
+/**
+ * The command line as a tree: the global options, and a row for each command. A command is a file in `commands/`.
+ */
+import { Command, CommanderError, Option } from 'commander';
+import { callCommand } from './commands/call.ts';
+import { reportCommand } from './commands/report.ts';
+import { resultCommand } from './commands/result.ts';
+import { workerCommand } from './commands/worker.ts';
+import type { CommandContext } from './context.ts';
+import { exitCodes } from './exit-codes.ts';
+
+/** Adds one command to the program; its action resolves to the exit code. */
+export type DefineCommand = (context: CommandContext, run: (exitCode: Promise<number>) => void) => Command;
+
+const commands: readonly DefineCommand[] = [workerCommand, callCommand, resultCommand, reportCommand];
+
+/** Runs the program; resolves to the exit code. @throws what a command throws. */
+export async function runProgram(argv: readonly string[], version: string, context: CommandContext): Promise<number> {
+  let exitCode: Promise<number> = Promise.resolve(exitCodes.done);
+  const program = configure(new Command('celery-ts'), context)
+    .description('Celery for TypeScript: tasks over RabbitMQ.')
+    .version(version, '--version', 'print the version')
+    .addHelpText('after', '\nThe options above may stand before or after the command.');
+  for (const option of globalOptions()) program.addOption(option);
+  for (const define of commands) {
+    const command = define(context, (result) => {
+      exitCode = result;
+    });
+    configure(command, context);
+    for (const option of command.options) {
+      option.env(
+        `CELERY_${command.name()}_${option.attributeName()}`.replace(/([a-z])([A-Z])/g, '$1_$2').toUpperCase(),
+      );
+    }
+    for (const option of globalOptions()) command.addOption(option.helpGroup('Global options:'));
+    program.addCommand(command);
+  }
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+    throw error;
+  }
+  return exitCode;
+}
+
+function configure(command: Command, context: CommandContext): Command {
+  return command
+    .exitOverride()
+    .showHelpAfterError(
+      `(${command.name() === 'celery-ts' ? 'celery-ts' : `celery-ts ${command.name()}`} --help shows what there is)`,
+    )
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+    });
+}
+
+function globalOptions(): Option[] {
+  return [
+    new Option('-A, --app <app>', 'module or file with the app: tasks, ./src/tasks.ts, pkg.mod:name'),
+    new Option('-b, --broker <url>', 'broker instead of the one in the settings'),
+    new Option('--result-backend <url>', 'result backend instead of the one in the settings'),
+    new Option('--loader <name>', "accepted for Celery's sake; modules are found by name here").hideHelp(),
+    new Option('--config <module>', 'config module'),
+    new Option('--workdir <folder>', 'change to this folder first'),
+    new Option('-C, --no-color', 'no colours'),
+    new Option('-q, --quiet', 'less output'),
+    new Option('--skip-checks', "accepted for Celery's sake; there are no such checks").hideHelp(),
+  ];
+}
