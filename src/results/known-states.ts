@@ -54,9 +54,9 @@ export class KnownStates {
     return this.#entries.get(taskId)?.last;
   }
 
-  isWanted(taskId: string): boolean {
-    const entry = this.#entries.get(taskId);
-    return entry !== undefined && isWanted(entry);
+  /** Whether somebody listens for it. */
+  isAwaited(taskId: string): boolean {
+    return (this.#entries.get(taskId)?.listeners.size ?? 0) > 0;
   }
 
   /** Keeps the id as long as `holder` is reachable. */

@@ -10,6 +10,8 @@ export interface BackendSettings {
   readonly resultExpires?: number | undefined;
   /** Results survive a restart of the broker. */
   readonly resultPersistent?: boolean | undefined;
+  /** The serializer of stored documents. Default: `json`. */
+  readonly resultSerializer?: string | undefined;
   /** How long storing a result is tried. Default: 60. */
   readonly resultStoreTimeout?: number | undefined;
   readonly resultBackendTransportOptions?: Readonly<Record<string, unknown>> | undefined;

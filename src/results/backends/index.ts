@@ -9,6 +9,10 @@ import type { BackendContext, OpenBackend } from './context.ts';
 export const backends: Readonly<Record<string, () => Promise<OpenBackend>>> = {
   disabled: async () => (await import('./disabled.ts')).openDisabledBackend,
   rpc: async () => (await import('./rpc.ts')).openRpcBackend,
+  redis: async () => (await import('./redis.ts')).openRedisBackend,
+  rediss: async () => (await import('./redis.ts')).openRedisBackend,
+  'redis+socket': async () => (await import('./redis.ts')).openRedisBackend,
+  socket: async () => (await import('./redis.ts')).openRedisBackend,
 };
 
 /** Celery's other backends, and what to say of them. */
@@ -16,10 +20,6 @@ const elsewhere: Readonly<Record<string, string>> = {
   amqp: "The amqp:// result backend left Celery in version 5. Set resultBackend: 'rpc://': results come over the broker you have.",
   ...Object.fromEntries(
     [
-      'redis',
-      'rediss',
-      'redis+socket',
-      'socket',
       'sentinel',
       'db',
       'database',
@@ -41,7 +41,10 @@ const elsewhere: Readonly<Record<string, string>> = {
       'file',
       'filesystem',
       'riak',
-    ].map((scheme) => [scheme, `The ${scheme}:// result backend of Celery is not part of celery-ts yet. Use rpc://.`]),
+    ].map((scheme) => [
+      scheme,
+      `The ${scheme}:// result backend of Celery is not part of celery-ts yet. Use rpc:// or redis://.`,
+    ]),
   ),
 };
 

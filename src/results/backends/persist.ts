@@ -1,0 +1,63 @@
+/** Asking a store again until it answers, within a limit: each attempt has a deadline of its own, with growing, jittered pauses. */
+import { OperationalError } from '../../core/errors.ts';
+import type { System } from '../../core/system.ts';
+
+export interface Patience {
+  readonly system: System;
+  /** After this no further attempt is made. */
+  readonly limitMs: number;
+  /** The longest one attempt may take. */
+  readonly attemptMs: number;
+  /** Ends it at once, with the signal's reason. */
+  readonly signal: AbortSignal;
+  /** An attempt took longer than `attemptMs`. */
+  readonly onSilence: () => void;
+  /** What an attempt threw, in our words. */
+  readonly translate: (error: unknown) => unknown;
+  readonly worthRetrying: (translated: unknown) => boolean;
+}
+
+const firstPauseMs = 20;
+const longestPauseMs = 1_000;
+
+/** What `attempt` gives, or what `exhausted` does with the last error. An error not worth retrying is thrown as it is. */
+export async function persist<R>(
+  attempt: () => Promise<R>,
+  patience: Patience,
+  exhausted: (error: unknown) => never,
+): Promise<R> {
+  const { system, limitMs, signal } = patience;
+  const endMs = system.monotonic() + limitMs;
+  for (let tries = 0; ; tries += 1) {
+    signal.throwIfAborted();
+    let failure: unknown;
+    try {
+      return await within(attempt, patience, Math.min(patience.attemptMs, endMs - system.monotonic()));
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof Silence) patience.onSilence();
+      failure = error instanceof Silence ? error : patience.translate(error);
+      if (!(error instanceof Silence) && !patience.worthRetrying(failure)) throw failure;
+    }
+    const pauseMs = Math.min(firstPauseMs * 2 ** tries, longestPauseMs) * (0.5 + system.random() / 2);
+    if (system.monotonic() + pauseMs >= endMs) exhausted(failure);
+    await system.sleep(pauseMs, signal);
+  }
+}
+
+/** An attempt that was not answered in time. */
+class Silence extends OperationalError {}
+
+async function within<R>(attempt: () => Promise<R>, { system, signal }: Patience, ms: number): Promise<R> {
+  const over = new AbortController();
+  try {
+    return await Promise.race([attempt(), silence(system, ms, AbortSignal.any([over.signal, signal]))]);
+  } finally {
+    over.abort();
+  }
+}
+
+async function silence(system: System, ms: number, signal: AbortSignal): Promise<never> {
+  await system.sleep(ms, signal);
+  throw new Silence(`No answer within ${Math.round(ms)} ms.`);
+}

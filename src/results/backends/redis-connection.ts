@@ -1,0 +1,77 @@
+/** Connections to Redis through ioredis, an optional peer that is loaded when the first backend needs it. */
+import type { Redis } from 'ioredis';
+import { AccessRefused, ImproperlyConfigured } from '../../core/errors.ts';
+import { BackendError } from '../errors.ts';
+import type { BackendContext } from './context.ts';
+import { isInsecure, parseRedisUrl } from './redis-url.ts';
+
+const longestRetryDelayMs = 5_000;
+
+/**
+ * A function that opens connections; each reconnects by itself and fails what it is asked while it is down, so that
+ * `persist` decides how long to go on.
+ *
+ * @throws {ImproperlyConfigured} ioredis is not installed, or the URL cannot be used
+ */
+export async function connectRedis(context: BackendContext, attemptSeconds: number): Promise<(role: string) => Redis> {
+  const { system, settings } = context;
+  const address = parseRedisUrl(context.url ?? 'redis://', settings);
+  const { Redis: Client } = await loadDriver();
+  const where = address.path ?? `${address.host}:${address.port}`;
+  if (isInsecure(address)) {
+    system.log.warn({ redis: where }, 'The certificate of Redis is not checked: ssl_cert_reqs=none');
+  }
+  return (role) => {
+    const client = new Client({
+      ...address,
+      connectionName: settings.redisClientName ?? 'celery-ts',
+      connectTimeout: (settings.redisSocketConnectTimeout ?? Math.min(4, attemptSeconds)) * 1000,
+      noDelay: true,
+      autoResubscribe: true,
+      autoResendUnfulfilledCommands: false,
+      // A subscriber waits for its connection; commands fail at once and `persist` sends them again.
+      enableOfflineQueue: true,
+      maxRetriesPerRequest: role === 'results' ? null : 0,
+      retryStrategy: (attempt) => {
+        const ceilingMs = Math.min(100 * 2 ** Math.min(attempt - 1, 16), longestRetryDelayMs);
+        return 10 + system.random() * ceilingMs;
+      },
+    });
+    let isDown = false;
+    client.on('error', (error: Error) => {
+      if (isDown) return; // once a loss, not once an attempt
+      isDown = true;
+      system.log.warn({ err: error, redis: where, role }, 'Redis cannot be reached; trying again');
+    });
+    client.on('ready', () => {
+      if (isDown) system.log.info({ redis: where, role }, 'Redis is back');
+      isDown = false;
+    });
+    return client;
+  };
+}
+
+/** What went wrong, in our words: refused for good, or `BackendError` for what another attempt may cure. */
+export function redisError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  if (/^(WRONGPASS|NOAUTH|NOPERM)\b|invalid password|without any password configured/.test(error.message)) {
+    return new AccessRefused(
+      `Redis refused the credentials of the result backend: ${error.message}. Check the user and password in resultBackend.`,
+      { cause: error },
+    );
+  }
+  const isAnswer = error.name === 'ReplyError';
+  const isPassing = /^(LOADING|OOM|READONLY|MISCONF|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|EXECABORT)\b/;
+  if (isAnswer && !isPassing.test(error.message)) return error;
+  return new BackendError(`Redis could not do what it was asked: ${error.message}`, { cause: error });
+}
+
+async function loadDriver(): Promise<Pick<typeof import('ioredis'), 'Redis'>> {
+  try {
+    return await import('ioredis');
+  } catch (error) {
+    throw new ImproperlyConfigured('The Redis result backend needs the package ioredis: npm install ioredis', {
+      cause: error,
+    });
+  }
+}
