@@ -33,7 +33,10 @@ import {
   currentRun,
   currentTask,
   type EagerOptions,
+  optionsOfClass,
   type Task,
+  type TaskBase,
+  type TaskClass,
   type TaskDefaults,
   type TaskFunction,
   type TaskHost,
@@ -41,10 +44,11 @@ import {
   TaskRegistry,
   trackSend,
 } from '../task/index.ts';
+import { addBuiltinTasks } from './builtin-tasks.ts';
 import { type Conf, Settings } from './conf.ts';
 import { Connections } from './connections.ts';
 import { applyEagerly, callDirectly } from './eager.ts';
-import { loadModule } from './loader.ts';
+import { autodiscover, loadModule } from './load-module.ts';
 import { createRouter, type Router } from './router.ts';
 import { type Composed, type Composer, composeCall, composeMessage } from './send-task.ts';
 import type { CeleryConfig, Config, ConfigInput } from './settings.ts';
@@ -98,6 +102,7 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     this.#settings = new Settings(config, this.#system.env);
     this.signals = new Signals(() => this.#system.log);
     this.#replyTo = this.#system.newId();
+    addBuiltinTasks(this);
   }
 
   // Settings
@@ -126,7 +131,7 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     const namespace = options.namespace;
     if (typeof source !== 'string') return this.#settings.addObject({ settings: source, namespace });
     this.#loading.push(async () => {
-      const module = await loadModule(source, { cwd: process.cwd() });
+      const module = await loadModule(source, { cwd: this.#system.cwd() });
       this.#settings.addObject({ settings: configOf(module), namespace, from: source });
     });
     this.#loaded = undefined;
@@ -193,6 +198,34 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     const task = createTask(this, name, options, body);
     this.tasks.register(task);
     return task;
+  }
+
+  /**
+   * Registers a task class (or an instance of one).
+   * @throws {AlreadyRegistered} {ImproperlyConfigured}
+   * Celery: `app.register_task`.
+   */
+  registerTask<T extends TaskBase>(given: TaskClass<T> | T): TaskOf<T['run']> {
+    const instance = typeof given === 'function' ? new given() : given;
+    const name = instance.name ?? `${this.main}.${instance.constructor.name}`;
+    const run: TaskFunction = (...args) => instance.run(...args);
+    const task = createTask(this, name, optionsOfClass(instance), run, () => instance);
+    this.tasks.register(task);
+    return task as unknown as TaskOf<T['run']>;
+  }
+
+  /**
+   * Loads the module `relatedName` of each package when the app is first used (`await app.loaded`).
+   * Celery: `autodiscover_tasks`.
+   */
+  autodiscoverTasks(
+    packages: readonly string[] | (() => readonly string[]),
+    relatedName: string | null = 'tasks',
+  ): void {
+    this.whenLoading(async () => {
+      const names = typeof packages === 'function' ? packages() : packages;
+      await autodiscover(names, { cwd: this.#system.cwd(), relatedName });
+    });
   }
 
   /** Sends a task by name, whoever runs it. Celery: `send_task`. */
@@ -553,6 +586,10 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
 
   async #load(): Promise<void> {
     for (let load = this.#loading.shift(); load !== undefined; load = this.#loading.shift()) await load();
+    await this.signals.importModules.send(this, {});
+    for (const name of [...this.config.imports, ...this.config.include]) {
+      await loadModule(name, { cwd: this.#system.cwd() });
+    }
     const { acceptContent, resultAcceptContent, resultSerializer, taskCompression, taskSerializer } = this.config;
     const names = [...acceptContent, ...(resultAcceptContent ?? []), resultSerializer, taskSerializer, taskCompression];
     await this.codec.prepare(names.filter((name) => name !== undefined));
