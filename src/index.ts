@@ -45,6 +45,7 @@ export {
   currentTask,
   type RetryOptions,
   type Task,
+  TaskBase,
   type TaskOptions,
   type TaskRequest,
 } from './task/index.ts';

@@ -30,7 +30,14 @@ export class Signals implements ExecutionSignals {
   readonly afterTaskPublish: Signal<string, Publishing>;
   readonly taskSent: Signal<
     string,
-    { taskId: string; task: string; args: readonly unknown[]; kwargs: unknown; eta: Date | undefined; taskset: string | undefined }
+    {
+      taskId: string;
+      task: string;
+      args: readonly unknown[];
+      kwargs: unknown;
+      eta: Date | undefined;
+      taskset: string | undefined;
+    }
   >;
   // Receiving, in the worker's main process.
   readonly taskReceived: Signal<unknown, { request: RequestView }>;

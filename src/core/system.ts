@@ -24,6 +24,8 @@ export interface System {
   /** Calls `run` after `ms` (any length); the returned function cancels. The timer keeps no process alive. */
   after(ms: number, run: () => void): () => void;
   readonly hostname: string;
+  /** The working directory. */
+  cwd(): string;
   /** The environment's variables. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly pid: number;
@@ -52,6 +54,7 @@ export function nodeSystem(options: { log?: Logger } = {}): System {
     after,
     sleep: (ms, signal) => sleep(ms, signal),
     hostname: hostname(),
+    cwd: () => process.cwd(),
     env: process.env,
     pid: process.pid,
     log: options.log ?? pino({ level: 'silent' }),

@@ -40,3 +40,4 @@ export {
   type TaskDefinition,
   type TaskFunction,
 } from './task.ts';
+export { optionsOfClass, TaskBase, type TaskClass } from './task-base.ts';

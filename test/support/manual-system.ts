@@ -82,6 +82,7 @@ export function manualSystem(given: { now?: number; hostname?: string; pid?: num
     },
     hostname: given.hostname ?? 'host.example',
     pid: given.pid ?? 4711,
+    cwd: () => '/',
     env: {},
   };
 }
