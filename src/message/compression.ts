@@ -1,6 +1,11 @@
 /**
- * Compressed bodies (celery-protocol.md section 9).
+ * Compressed bodies (celery-protocol.md section 9). The header `compression` holds a content type; the names are those of kombu.
+ * A new compression is a file in `compression/` and a row of `compressions`.
  */
+import { Bzip2 } from './compression/bzip2.ts';
+import { Xz } from './compression/xz.ts';
+import { Brotli, Zlib } from './compression/zlib.ts';
+import { Zstd } from './compression/zstd.ts';
 
 /** One way to compress. Registered per app; Celery: `kombu.compression.register`. */
 export interface Compression {
@@ -9,8 +14,13 @@ export interface Compression {
   /** The names users give it, `gzip` and `zlib` say. */
   readonly aliases: readonly string[];
   compress(body: Uint8Array): Uint8Array;
-  /** Must stop once it has produced more than `maxBytes` and throw then. */
+  /** Must stop once it has produced more than `maxBytes` and throw then: a `DecodeError`, or anything else, which becomes one. */
   decompress(body: Uint8Array, maxBytes: number): Uint8Array;
-  /** Loads what the compression needs; awaited by `codec.prepare`. */
+  /** Loads what the compression needs; awaited by `codec.prepare`. @throws {ImproperlyConfigured} naming a missing package. */
   prepare?(): Promise<void>;
+}
+
+/** What every codec starts with. */
+export function compressions(): readonly Compression[] {
+  return [new Zlib(), new Bzip2(), new Brotli(), new Xz(), new Zstd()];
 }

@@ -1,5 +1,5 @@
 /** The wire, pure: what other rooms may use. */
-export type { Codec, CodecLimits, CodecOptions, DeserializeOptions, EncodedValue } from './codec.ts';
+export type { Codec, CodecLimits, CodecOptions, EncodedValue } from './codec.ts';
 export { createCodec } from './codec.ts';
 export type { Compression } from './compression.ts';
 export type { ControlReply, ControlRequest, Hello, OutgoingControlReply } from './control-message.ts';
@@ -25,8 +25,8 @@ export {
   toExceptionMap,
   tracebackText,
 } from './exception.ts';
-export type { ReprOptions } from './python-repr.ts';
-export { pythonRepr } from './python-repr.ts';
+export { formatIsoInstant, parseIsoInstant } from './iso-date.ts';
+export { pythonRepr, pythonTupleRepr } from './python-repr.ts';
 export type {
   DecodedResult,
   DecodeResultOptions,
@@ -36,6 +36,15 @@ export type {
   OutgoingResult,
 } from './result-message.ts';
 export { decodeResult, encodeResult } from './result-message.ts';
-export type { Serializer } from './serialization/serializer.ts';
+export type { JsonType } from './serialization/json.ts';
+export type { RawValue, Serializer } from './serialization/serializer.ts';
+export {
+  dateValue,
+  decimalValue,
+  FloatValue,
+  TypedValue,
+  timeValue,
+  uuidValue,
+} from './serialization/typed-values.ts';
 export type { Embed, OutgoingTask, SignatureMap, TaskBody, TaskMessage } from './task-message.ts';
 export { crashesHeader, decodeTask, decodeTaskBody, encodeTask, toOutgoing } from './task-message.ts';

@@ -3,7 +3,32 @@
  * `decodeTask` reads properties and headers, for the worker's main process; `decodeTaskBody` reads the body, where the task runs.
  */
 import type { Envelope, MessageProperties } from '../core/envelope.ts';
-import type { Codec } from './codec.ts';
+import { DecodeError, EncodeError, InvalidTaskError } from '../core/errors.ts';
+import type { Codec, EncodedValue } from './codec.ts';
+import { checkKey, headerValue } from './header-values.ts';
+import { formatIsoInstant, parseIsoInstant } from './iso-date.ts';
+import { pythonRepr, pythonTupleRepr } from './python-repr.ts';
+import type { RawValue } from './serialization/serializer.ts';
+import {
+  argumentList,
+  argumentMap,
+  type Fields,
+  invalid,
+  isMap,
+  optionalCount,
+  optionalEta,
+  optionalFlag,
+  optionalInstant,
+  optionalMap,
+  optionalName,
+  optionalNames,
+  optionalSignature,
+  optionalSignatures,
+  optionalText,
+  requiredId,
+  requiredName,
+  timeLimits,
+} from './task-fields.ts';
 
 /** A signature as on the wire: `task`, `args`, `kwargs`, `options`, `subtask_type`, `immutable`. */
 export type SignatureMap = Readonly<Record<string, unknown>>;
@@ -57,9 +82,9 @@ export interface OutgoingTask {
   readonly headers?: Readonly<Record<string, unknown>> | undefined;
   /** Default `js`. */
   readonly lang?: string | undefined;
-  /** Name of a serializer. Default `json`. */
+  /** Name or content type of a serializer. Default `json`. */
   readonly serializer?: string | undefined;
-  /** Name of a compression. Default: none. */
+  /** Name or content type of a compression. Default: none. */
   readonly compression?: string | undefined;
   /** Default: empty. */
   readonly replyTo?: string | undefined;
@@ -71,6 +96,8 @@ export interface OutgoingTask {
   readonly priority?: number | undefined;
   /** Default 2. */
   readonly protocol?: 1 | 2 | undefined;
+  /** The body as it came, to be sent again unread; args, kwargs, embed and serializer are then not encoded. */
+  readonly encodedBody?: (EncodedValue & { readonly compression: string | undefined }) | undefined;
 }
 
 /** A task message, its body still encoded. */
@@ -104,6 +131,7 @@ export interface TaskMessage {
   readonly replyTo: string | undefined;
   readonly correlationId: string | undefined;
   readonly priority: number | undefined;
+  readonly deliveryMode: number | undefined;
   readonly contentType: string | undefined;
   readonly contentEncoding: string | undefined;
   /** Every header as it came: own keys only, no prototype. */
@@ -122,20 +150,370 @@ export interface TaskBody {
 /** The header that counts lost processes. */
 export const crashesHeader = 'celery-ts-crashes';
 
-/** @throws {EncodeError} arguments or headers without wire form, or an unknown serializer or compression. */
-export declare function encodeTask(task: OutgoingTask, codec: Codec): Envelope;
+/**
+ * The message for a task.
+ * @throws {EncodeError} arguments or headers without wire form, an id or a date that peers would refuse, an unknown serializer or compression.
+ */
+export function encodeTask(task: OutgoingTask, codec: Codec): Envelope {
+  if (task.id === '' || task.task === '') throw new EncodeError('A task message needs an id and the name of a task.');
+  const encoded = task.encodedBody ?? encodeBody(task, codec);
+  const headers: Record<string, unknown> = task.protocol === 1 ? {} : standardHeaders(task);
+  if (encoded.compression !== undefined) headers.compression = encoded.compression;
+  if (task.crashes !== undefined && task.crashes > 0) headers[crashesHeader] = task.crashes;
+  if (task.headers !== undefined) addCustomHeaders(headers, task.headers);
+  return {
+    properties: {
+      contentType: encoded.contentType,
+      contentEncoding: encoded.contentEncoding,
+      deliveryMode: task.deliveryMode ?? 2,
+      priority: task.priority,
+      correlationId: task.correlationId ?? task.id,
+      replyTo: task.replyTo ?? '',
+      expiration: task.expirationMs === undefined ? undefined : String(Math.max(0, Math.floor(task.expirationMs))),
+    },
+    headers,
+    body: encoded.body,
+  };
+}
+
+/** Section 5.2, in its order, null for what is not set. */
+function standardHeaders(task: OutgoingTask): Record<string, unknown> {
+  return {
+    lang: task.lang ?? 'js',
+    task: task.task,
+    id: task.id,
+    shadow: task.shadow ?? null,
+    eta: instantText('eta', task.eta),
+    expires: instantText('expires', task.expires),
+    group: task.group ?? null,
+    group_index: task.groupIndex ?? null,
+    retries: task.retries ?? 0,
+    timelimit: [task.timeLimit ?? null, task.softTimeLimit ?? null],
+    root_id: task.rootId ?? task.id,
+    parent_id: task.parentId ?? null,
+    argsrepr: task.argsRepr ?? pythonTupleRepr(task.args),
+    kwargsrepr: task.kwargsRepr ?? pythonRepr(task.kwargs),
+    origin: task.origin ?? null,
+    ignore_result: task.ignoreResult ?? false,
+    replaced_task_nesting: task.replacedTaskNesting ?? 0,
+    stamped_headers: task.stampedHeaders === undefined ? null : [...task.stampedHeaders],
+    stamps: task.stamps === undefined ? {} : headerValue('stamps', task.stamps),
+  };
+}
+
+/** What the protocol or we have a word for; a custom header of that name would change the task. */
+const reservedHeaders: ReadonlySet<string> = new Set([
+  ...Object.keys(standardHeaders({ id: '', task: '', args: [], kwargs: {} })),
+  'compression',
+  crashesHeader,
+]);
+
+function addCustomHeaders(headers: Record<string, unknown>, custom: Readonly<Record<string, unknown>>): void {
+  for (const key of Object.keys(custom)) {
+    const value = custom[key];
+    if (value === undefined || reservedHeaders.has(key)) continue;
+    checkKey(key);
+    headers[key] = headerValue(key, value);
+  }
+}
+
+function instantText(field: string, instant: number | string | undefined): string | null {
+  if (instant === undefined) return null;
+  if (typeof instant === 'string') {
+    if (parseIsoInstant(instant) !== undefined) return instant;
+    throw new EncodeError(`The ${field} '${instant.slice(0, 40)}' is not a date in ISO 8601.`);
+  }
+  const text = formatIsoInstant(instant);
+  if (text === undefined) throw new EncodeError(`The ${field} ${instant} is no date of the years 1 to 9999.`);
+  return text;
+}
+
+function encodeBody(task: OutgoingTask, codec: Codec): EncodedValue & { readonly compression: string | undefined } {
+  const serializer = task.serializer ?? 'json';
+  let encoded: EncodedValue;
+  try {
+    encoded = codec.serialize(task.protocol === 1 ? bodyOfProtocol1(task) : bodyOfProtocol2(task), serializer);
+  } catch (error) {
+    throw withPart(error, task, serializer, codec);
+  }
+  const { contentType, contentEncoding, body } = encoded;
+  if (task.compression === undefined) return { contentType, contentEncoding, body, compression: undefined };
+  const compressed = codec.compress(body, task.compression);
+  return { contentType, contentEncoding, body: compressed.body, compression: compressed.contentType };
+}
+
+/** Section 5.3. */
+function bodyOfProtocol2(task: OutgoingTask): unknown {
+  const embed = task.embed;
+  return [
+    task.args,
+    task.kwargs,
+    {
+      callbacks: embed?.callbacks ?? null,
+      errbacks: embed?.errbacks ?? null,
+      chain: embed?.chain ?? null,
+      chord: embed?.chord ?? null,
+    },
+  ];
+}
+
+/** Section 6. */
+function bodyOfProtocol1(task: OutgoingTask): unknown {
+  return {
+    task: task.task,
+    id: task.id,
+    args: task.args,
+    kwargs: task.kwargs,
+    group: task.group ?? null,
+    group_index: task.groupIndex ?? null,
+    retries: task.retries ?? 0,
+    eta: instantText('eta', task.eta),
+    expires: instantText('expires', task.expires),
+    utc: true,
+    callbacks: task.embed?.callbacks ?? null,
+    errbacks: task.embed?.errbacks ?? null,
+    timelimit: [task.timeLimit ?? null, task.softTimeLimit ?? null],
+    taskset: task.group ?? null,
+    chord: task.embed?.chord ?? null,
+  };
+}
+
+/** Says which part of a task the value stands in that could not be encoded. */
+function withPart(error: unknown, task: OutgoingTask, serializer: string, codec: Codec): unknown {
+  if (!(error instanceof EncodeError)) return error;
+  for (const part of ['args', 'kwargs', 'embed'] as const) {
+    try {
+      codec.serialize(task[part] ?? {}, serializer);
+    } catch (cause) {
+      const message = cause instanceof Error ? cause.message : String(cause);
+      return new EncodeError(`The ${part} of task '${task.task}' cannot be sent. ${message}`, { cause });
+    }
+  }
+  return error;
+}
+
 /**
  * Reads properties and headers; of protocol 1, which has everything in its body, the body too.
- * @throws {InvalidTaskError} naming the field and its value. @throws {DecodeError} a body that is too large, or unreadable (protocol 1).
+ * @throws {InvalidTaskError} naming the field and its value, or saying that this is no task.
+ * @throws {DecodeError} a body that is too large, or unreadable (protocol 1).
  * @throws {ContentDisallowed} protocol 1 in a content type that is not accepted.
  */
-export declare function decodeTask(envelope: Envelope, codec: Codec): TaskMessage;
-/** @throws {InvalidTaskError} @throws {DecodeError} @throws {ContentDisallowed} */
-export declare function decodeTaskBody(
+export function decodeTask(envelope: Envelope, codec: Codec): TaskMessage {
+  checkSize(envelope.body, codec);
+  const headers = ownHeaders(envelope.headers);
+  const properties = envelope.properties;
+  return 'task' in headers
+    ? decodeProtocol2(headers, properties)
+    : decodeProtocol1(headers, properties, envelope.body, codec);
+}
+
+/** Own keys only: what a hostile table put into a prototype is not there. */
+function ownHeaders(headers: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return { __proto__: null, ...headers } as unknown as Record<string, unknown>;
+}
+
+function decodeProtocol2(headers: Fields, properties: MessageProperties): TaskMessage {
+  const [timeLimit, softTimeLimit] = timeLimits(headers);
+  return {
+    protocol: 2,
+    id: requiredId(headers),
+    task: requiredName(headers, 'task'),
+    shadow: optionalText(headers, 'shadow'),
+    eta: optionalEta(headers, 'utc'),
+    expires: optionalInstant(headers, 'expires', 'utc'),
+    group: optionalName(headers, 'group'),
+    groupIndex: optionalCount(headers, 'group_index'),
+    retries: optionalCount(headers, 'retries') ?? 0,
+    timeLimit,
+    softTimeLimit,
+    rootId: optionalName(headers, 'root_id'),
+    parentId: optionalName(headers, 'parent_id'),
+    argsRepr: optionalText(headers, 'argsrepr'),
+    kwargsRepr: optionalText(headers, 'kwargsrepr'),
+    origin: optionalText(headers, 'origin'),
+    ignoreResult: optionalFlag(headers, 'ignore_result'),
+    replacedTaskNesting: optionalCount(headers, 'replaced_task_nesting') ?? 0,
+    stampedHeaders: optionalNames(headers, 'stamped_headers'),
+    stamps: optionalMap(headers, 'stamps'),
+    compression: optionalText(headers, 'compression'),
+    replyTo: properties.replyTo,
+    correlationId: properties.correlationId,
+    priority: properties.priority,
+    deliveryMode: properties.deliveryMode,
+    contentType: properties.contentType,
+    contentEncoding: properties.contentEncoding,
+    headers,
+    crashes: optionalCount(headers, crashesHeader) ?? 0,
+  };
+}
+
+function decodeProtocol1(headers: Fields, properties: MessageProperties, body: Uint8Array, codec: Codec): TaskMessage {
+  const { value } = readBody(headers, properties, body, codec);
+  if (!isMap(value) || !Object.hasOwn(value, 'task')) {
+    throw new InvalidTaskError("The message is no task: neither its headers nor its body have a 'task'.");
+  }
+  const fields: Fields = { __proto__: null, ...value } as unknown as Fields;
+  const [timeLimit, softTimeLimit] = timeLimits(fields);
+  const zone = optionalFlag(fields, 'utc') === false ? 'local' : 'utc';
+  return {
+    protocol: 1,
+    id: requiredId(fields),
+    task: requiredName(fields, 'task'),
+    shadow: undefined,
+    eta: optionalEta(fields, zone),
+    expires: optionalInstant(fields, 'expires', zone),
+    group: optionalName(fields, 'taskset') ?? optionalName(fields, 'group'),
+    groupIndex: optionalCount(fields, 'group_index'),
+    retries: optionalCount(fields, 'retries') ?? 0,
+    timeLimit,
+    softTimeLimit,
+    rootId: undefined,
+    parentId: undefined,
+    argsRepr: pythonTupleRepr(argumentList(fields.args ?? [])),
+    kwargsRepr: pythonRepr(argumentMap(fields.kwargs ?? {})),
+    origin: undefined,
+    ignoreResult: undefined,
+    replacedTaskNesting: 0,
+    stampedHeaders: [],
+    stamps: {},
+    compression: optionalText(headers, 'compression'),
+    replyTo: properties.replyTo,
+    correlationId: properties.correlationId,
+    priority: properties.priority,
+    deliveryMode: properties.deliveryMode,
+    contentType: properties.contentType,
+    contentEncoding: properties.contentEncoding,
+    headers,
+    crashes: optionalCount(headers, crashesHeader) ?? 0,
+  };
+}
+
+/**
+ * Reads the body: that of protocol 2, of protocol 1, or the hybrid (headers of one, body of the other).
+ * @throws {InvalidTaskError} naming the field and its value. @throws {DecodeError} @throws {ContentDisallowed}
+ */
+export function decodeTaskBody(
   headers: Readonly<Record<string, unknown>>,
   properties: MessageProperties,
   body: Uint8Array,
   codec: Codec,
-): TaskBody;
-/** A message to be sent again (a retry, a crash, a replacement): everything as it came, custom headers included, dead-letter traces left out. */
-export declare function toOutgoing(message: TaskMessage, body: TaskBody, changes?: Partial<OutgoingTask>): OutgoingTask;
+): TaskBody {
+  checkSize(body, codec);
+  const raw = readBody(headers, properties, body, codec);
+  const value = raw.value;
+  if (Array.isArray(value)) return readParts(value, raw);
+  if (isMap(value) && (Object.hasOwn(value, 'args') || Object.hasOwn(value, 'task'))) {
+    const fields: Fields = { __proto__: null, ...value } as unknown as Fields;
+    const args = fields.args === undefined ? [] : fields.args;
+    const kwargs = fields.kwargs === undefined ? {} : fields.kwargs;
+    return readParts([args, kwargs, fields], raw);
+  }
+  throw invalid('body', value, 'a list [args, kwargs, embed]');
+}
+
+function readBody(headers: Fields, properties: MessageProperties, body: Uint8Array, codec: Codec): RawValue {
+  const compression = Object.hasOwn(headers, 'compression') ? optionalText(headers, 'compression') : undefined;
+  const plain = compression === undefined ? body : codec.decompress(body, compression);
+  return codec.deserializeRaw(plain, properties.contentType, properties.contentEncoding);
+}
+
+/** Arguments are revived; signatures in `embed` stay raw, because they are only sent on. */
+function readParts(parts: readonly unknown[], { revive }: RawValue): TaskBody {
+  if (parts.length < 2 || parts.length > 3) throw invalid('body', parts, 'a list [args, kwargs, embed]');
+  const [args, kwargs, embed] = parts;
+  const checkedArgs = argumentList(args);
+  const checkedKwargs = argumentMap(kwargs);
+  return {
+    args: revive === undefined ? checkedArgs : argumentList(revive(checkedArgs)),
+    kwargs: revive === undefined ? checkedKwargs : argumentMap(revive(checkedKwargs)),
+    embed: embed === undefined || embed === null ? emptyEmbed : readEmbed(embed),
+  };
+}
+
+const emptyEmbed: Embed = { callbacks: undefined, errbacks: undefined, chain: undefined, chord: undefined };
+
+function readEmbed(embed: unknown): Embed {
+  if (!isMap(embed)) throw invalid('embed', embed, 'a map, or null');
+  return {
+    callbacks: optionalSignatures(embed, 'callbacks'),
+    errbacks: optionalSignatures(embed, 'errbacks'),
+    chain: optionalSignatures(embed, 'chain'),
+    chord: optionalSignature(embed, 'chord'),
+  };
+}
+
+function checkSize(body: Uint8Array, codec: Codec): void {
+  const most = codec.limits.maxBodyBytes;
+  if (body.length > most) {
+    throw new DecodeError(`The body has ${body.length} bytes, more than the ${most} allowed (workerMaxBodyBytes).`);
+  }
+}
+
+/**
+ * A message to be sent again (a retry, a crash, a replacement): everything as it came, custom headers included, the broker's dead-letter
+ * traces left out. With `original`, the body as it came, and no change of what stands in it, that body is sent unread:
+ * types that JavaScript cannot tell apart (a Decimal and its text) survive.
+ */
+export function toOutgoing(
+  message: TaskMessage,
+  body: TaskBody,
+  changes: Partial<OutgoingTask> = {},
+  original?: Uint8Array,
+): OutgoingTask {
+  const { headers } = message;
+  const isBodyKept = !('args' in changes || 'kwargs' in changes || 'embed' in changes || 'serializer' in changes);
+  const isUnread = original !== undefined && isBodyKept && message.protocol === 2 && !('compression' in changes);
+  return {
+    id: message.id,
+    task: message.task,
+    args: body.args,
+    kwargs: body.kwargs,
+    embed: body.embed,
+    shadow: message.shadow,
+    eta: typeof headers.eta === 'string' ? headers.eta : message.eta,
+    expires: typeof headers.expires === 'string' ? headers.expires : message.expires,
+    group: message.group,
+    groupIndex: message.groupIndex,
+    retries: message.retries,
+    timeLimit: message.timeLimit,
+    softTimeLimit: message.softTimeLimit,
+    rootId: message.rootId,
+    parentId: message.parentId,
+    argsRepr: 'args' in changes ? undefined : message.argsRepr,
+    kwargsRepr: 'kwargs' in changes ? undefined : message.kwargsRepr,
+    origin: message.origin,
+    ignoreResult: message.ignoreResult,
+    replacedTaskNesting: message.replacedTaskNesting,
+    stampedHeaders: message.stampedHeaders.length === 0 ? undefined : message.stampedHeaders,
+    stamps: message.stamps,
+    crashes: message.crashes,
+    headers: customHeaders(headers),
+    lang: typeof headers.lang === 'string' ? headers.lang : undefined,
+    serializer: message.contentType,
+    compression: message.compression,
+    replyTo: message.replyTo,
+    correlationId: message.correlationId,
+    deliveryMode: message.deliveryMode,
+    priority: message.priority,
+    ...changes,
+    encodedBody: isUnread
+      ? {
+          contentType: message.contentType ?? 'application/data',
+          contentEncoding: message.contentEncoding ?? 'utf-8',
+          body: original,
+          compression: message.compression,
+        }
+      : undefined,
+  };
+}
+
+/** Headers that the broker adds when a message dies or is delivered again. */
+const brokerHeaders = /^x-(?:death$|first-death-|last-death-|delivery-count$|acquired-count$)/;
+
+function customHeaders(headers: Fields): Record<string, unknown> {
+  const custom: Record<string, unknown> = {};
+  for (const key of Object.keys(headers)) {
+    if (!reservedHeaders.has(key) && !brokerHeaders.test(key) && key !== '__proto__') custom[key] = headers[key];
+  }
+  return custom;
+}
