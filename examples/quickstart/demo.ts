@@ -43,8 +43,8 @@ async function demo(): Promise<void> {
 }
 
 function startWorker(brokerUrl: string): ChildProcess {
-  const bin = join(import.meta.dirname, '..', '..', 'bin', 'celery-ts.js');
-  const tasks = join(import.meta.dirname, 'tasks.ts');
+  const bin = join('bin', 'celery-ts.js');
+  const tasks = join('examples', 'quickstart', 'tasks.ts');
   return spawn(
     process.execPath,
     [bin, 'worker', '-A', tasks, '-Q', 'quickstart,letters', '-P', 'async', '-c', '4', '-l', 'INFO'],
