@@ -1,37 +1,60 @@
-/** Small questions to a broker, each on a channel of its own. */
+/** Small questions to a broker, each on a channel of its own. A connection that is not open is opened. */
+
+import { codeOf, replyCode } from './broker-errors.ts';
 import type { Connection } from './connection.ts';
-import type { Queue } from './topology.ts';
+import { ask, onChannel, type QueueCounts } from './declare.ts';
 
-export interface QueueCounts {
-  readonly name: string;
-  readonly messageCount: number;
-  readonly consumerCount: number;
+/** What a queue holds and how many consume it; undefined when there is none of that name. */
+export async function inspectQueue(connection: Connection, name: string): Promise<QueueCounts | undefined> {
+  return onChannel(connection, (opened) =>
+    noneWhenMissing(ask(opened, `Queue '${name}'`, (channel) => channel.checkQueue(name))),
+  ).then((answer) =>
+    answer === undefined
+      ? undefined
+      : { name: answer.queue, messageCount: answer.messageCount, consumerCount: answer.consumerCount },
+  );
 }
 
-/** Declares queues with their exchanges and bindings. */
-export function declareQueues(_connection: Connection, _queues: readonly Queue[]): Promise<readonly QueueCounts[]> {
-  throw new Error('unfinished');
+/** Takes all ready messages out of a queue; returns how many (0 too when there is no such queue). */
+export async function purgeQueue(connection: Connection, name: string): Promise<number> {
+  const answer = await onChannel(connection, (opened) =>
+    noneWhenMissing(ask(opened, `Queue '${name}'`, (channel) => channel.purgeQueue(name))),
+  );
+  return answer?.messageCount ?? 0;
 }
-/** What a queue holds; undefined when there is none. */
-export function inspectQueue(_connection: Connection, _name: string): Promise<QueueCounts | undefined> {
-  throw new Error('unfinished');
-}
-/** Empties a queue; how many messages went. */
-export function purgeQueue(_connection: Connection, _name: string): Promise<number> {
-  throw new Error('unfinished');
-}
-/** Deletes a queue; how many messages went with it. */
-export function deleteQueue(
-  _connection: Connection,
-  _name: string,
-  _options?: { ifUnused?: boolean; ifEmpty?: boolean },
+
+/**
+ * Deletes a queue; returns how many messages went with it (0 too when there was none of that name).
+ *
+ * @throws {ImproperlyConfigured} when it is in use or not empty, and that was asked not to be.
+ */
+export async function deleteQueue(
+  connection: Connection,
+  name: string,
+  options: { ifUnused?: boolean; ifEmpty?: boolean } = {},
 ): Promise<number> {
-  throw new Error('unfinished');
+  const answer = await onChannel(connection, (opened) =>
+    noneWhenMissing(ask(opened, `Queue '${name}'`, (channel) => channel.deleteQueue(name, options))),
+  );
+  return answer?.messageCount ?? 0;
 }
-export function deleteExchange(
-  _connection: Connection,
-  _name: string,
-  _options?: { ifUnused?: boolean },
+
+/** Deletes an exchange, if it is there. */
+export async function deleteExchange(
+  connection: Connection,
+  name: string,
+  options: { ifUnused?: boolean } = {},
 ): Promise<void> {
-  throw new Error('unfinished');
+  await onChannel(connection, (opened) =>
+    noneWhenMissing(ask(opened, `Exchange '${name}'`, (channel) => channel.deleteExchange(name, options))),
+  );
+}
+
+async function noneWhenMissing<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof Error && codeOf(error.cause) === replyCode.notFound) return undefined;
+    throw error;
+  }
 }

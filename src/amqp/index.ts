@@ -2,7 +2,7 @@
  * RabbitMQ: connections, topology, publishing, consuming. amqplib is imported in this room and nowhere else.
  * What other rooms may use is listed here by name.
  */
-export { declareQueues, deleteExchange, deleteQueue, inspectQueue, purgeQueue, type QueueCounts } from './client.ts';
+export { deleteExchange, deleteQueue, inspectQueue, purgeQueue } from './client.ts';
 export {
   Connection,
   type ConnectionEvents,
@@ -11,6 +11,7 @@ export {
   type ConnectionState,
 } from './connection.ts';
 export { Consumer, type ConsumerOptions } from './consumer.ts';
+export { declareQueues, type QueueCounts } from './declare.ts';
 export { Delivery } from './delivery.ts';
 export { type AmqpMetrics, createMetrics } from './metrics.ts';
 export { Publisher, type PublisherOptions, type PublishRetryPolicy } from './publisher.ts';
