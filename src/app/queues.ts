@@ -147,8 +147,8 @@ export class Queues {
   #completed(queue: Queue): Queue {
     const { taskDefaultQueue, taskDefaultRoutingKey, taskQueueMaxPriority } = this.#config;
     const changes: QueueOptions = {};
-    if (!queue.isBroadcast && queue.bindings.length === 0) {
-      if (!queue.hasOwnExchange) changes.exchange = this.standardExchange;
+    if (!queue.isBroadcast) {
+      if (!queue.hasOwnExchange && queue.exchange.type === 'direct') changes.exchange = this.standardExchange;
       if (!queue.hasOwnRoutingKey) changes.routingKey = taskDefaultRoutingKey ?? taskDefaultQueue;
     }
     // RabbitMQ refuses x-max-priority on quorum queues and streams.
@@ -176,15 +176,11 @@ function ofType(type: 'classic' | 'quorum'): QueueOptions {
 function configuredQueues(given: QueueConfig['taskQueues']): Queue[] {
   if (given === undefined) return [];
   if (!Array.isArray(given)) return Object.entries(given).map(([name, options]) => queueOf(name, options));
-  return given.map((queue: unknown, index) => {
-    if (queue instanceof Queue) return queue;
-    if (typeof queue === 'string') return new Queue(queue);
-    throw new ImproperlyConfigured(`taskQueues[${index}] must be a Queue: new Queue('name', { … }).`);
-  });
+  return [...given];
 }
 
 /** An entry of the object form; Celery's option names in snake_case are taken too. Its key is the queue's name. */
-function queueOf(name: string, given: object): Queue {
+function queueOf(name: string, given: Queue | QueueOptions): Queue {
   if (given instanceof Queue) return given;
   const options: QueueOptions = Object.fromEntries(
     Object.entries(given).map(([key, value]) => [camelCase(key), value ?? undefined]),

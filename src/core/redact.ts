@@ -11,12 +11,17 @@ export const mask = '********';
 export function redactText(text: string): string {
   // Most texts have none of these letters: one look instead of five.
   if (!/[=@:]|BEGIN|(?:bearer|basic)\s/i.test(text)) return text;
+  if (isUrl.test(text))
+    return text
+      .replace(passwordOfUrl, `$1${mask}@`)
+      .replace(httpToken, `$1${mask}@`)
+      .replace(assignment, maskAssignment);
   return text
     .replace(privateKeys, `-----BEGIN $1-----${mask}-----END $1-----`)
     .replace(urlPassword, `$1${mask}@`)
     .replace(httpToken, `$1${mask}@`)
     .replace(authorization, `$1 ${mask}`)
-    .replace(assignment, (whole, key: string, equals: string) => (isSecretKey(key) ? `${key}${equals}${mask}` : whole))
+    .replace(assignment, maskAssignment)
     .replace(quotedPair, (whole, head: string, quote: string, key: string) =>
       isSecretKey(key) ? `${head}${quote}${mask}${quote}` : whole,
     )
@@ -55,10 +60,18 @@ export function redactArgs(args: readonly string[]): string[] {
 }
 
 const privateKeys = /-----BEGIN ([A-Z ]*PRIVATE KEY)-----[\s\S]*?(?:-----END \1-----|$)/g;
-/** Bounded and anchored, so that a megabyte of letters costs a pass, not a square. To the last `@` before the next URL: a password may hold `@` and `/` that nobody escaped. */
+/**
+ * To the last `@` before the next URL: a password may hold `@` and `/` that nobody escaped.
+ * Patterns are bounded and anchored, so that a megabyte of letters costs one pass and not a square.
+ */
 const urlPassword = /(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s/:@'"]*:)(?:(?!:\/\/)[^\s'"])*@/gi;
+/** A text that is one URL and nothing else: its password may hold quotes as well. */
+const isUrl = /^[a-z][a-z0-9+.-]{0,30}:\/\/\S+$/i;
+const passwordOfUrl = /([a-z][a-z0-9+.-]{0,30}:\/\/[^\s/:@]*:)(?:(?!:\/\/)\S)*@/gi;
 const httpToken = /(https?:\/\/)[^\s/:@'"]+@/gi;
 const authorization = /\b(bearer|basic)\s+[\w.~+/=-]{6,}/gi;
+const maskAssignment = (whole: string, key: string, equals: string): string =>
+  isSecretKey(key) ? `${key}${equals}${mask}` : whole;
 const assignment = /(?<![\w.-])([\w.-]{1,64})(\s?=\s?)("[^"]*"|'[^']*'|[^\s,;&'"]+)/g;
 const quotedPair = /((["'])([\w.-]+)\2\s*:\s*)(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')/g;
 const colonPair = /(?<![\w.-])([\w.-]{1,64})(:\s+)[^\s,;'"]+/g;

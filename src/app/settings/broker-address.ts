@@ -2,6 +2,7 @@
  * Broker addresses and TLS options as users write them. AMQP is the only transport: another scheme is refused by name.
  * `brokerUrls` gives the list that a connection tries, put together from the URL settings or the old split ones.
  */
+import { parseBrokerUrls } from '../../amqp/index.ts';
 import { ImproperlyConfigured } from '../../core/errors.ts';
 import { redactText } from '../../core/redact.ts';
 import { camelCase, isRecord, unfit } from './setting.ts';
@@ -42,18 +43,25 @@ export function brokerAddresses(value: unknown): string | readonly string[] {
   if (given.length === 0) return unfit('at least one address', value);
   for (const item of given) {
     if (typeof item !== 'string' || item.trim() === '') return unfit('an address, or a list of them', item);
-    for (const url of parts(item)) checkScheme(url);
+    for (const url of parts(item)) checkUrl(url);
   }
   return Array.isArray(value) ? value : String(value);
 }
 
-function checkScheme(url: string): void {
+function checkUrl(url: string): void {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1]?.toLowerCase();
-  if (scheme === undefined || schemes.has(scheme)) return;
-  throw new ImproperlyConfigured(
-    `must be an AMQP address (amqp://, amqps://, pyamqp:// or librabbitmq://), not '${redactText(url)}': ` +
-      `celery-ts has no '${scheme}' transport${scheme === 'memory' ? '; for tests use startBroker() of celery-ts/testing' : ''}`,
-  );
+  if (scheme !== undefined && !schemes.has(scheme)) {
+    throw new ImproperlyConfigured(
+      `must be an AMQP address (amqp://, amqps://, pyamqp:// or librabbitmq://), not '${redactText(url)}': ` +
+        `celery-ts has no '${scheme}' transport${scheme === 'memory' ? '; for tests use startBroker() of celery-ts/testing' : ''}`,
+    );
+  }
+  try {
+    parseBrokerUrls(withScheme(url, 'amqp'));
+  } catch (error) {
+    if (!(error instanceof ImproperlyConfigured)) throw error;
+    throw new ImproperlyConfigured(`cannot be read: ${error.message}`);
+  }
 }
 
 /** What the list of addresses is made of. */

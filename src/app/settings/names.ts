@@ -37,7 +37,7 @@ export function suggestion(key: string, namespace?: string): string | undefined 
   const prefix = rest === undefined ? '' : key.slice(0, key.length - rest.length);
   const wanted = rest ?? key;
   if (!/[a-z]/.test(wanted)) {
-    const known = prefix === '' ? byOldName.keys() : namespacedNames.keys();
+    const known = prefix === '' ? [...byOldName.keys(), ...settingNames] : namespacedNames.keys();
     const found = nearest(wanted, known);
     return found === undefined ? undefined : `${prefix}${found}`;
   }

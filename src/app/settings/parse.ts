@@ -4,6 +4,7 @@
  * Precedence, weakest first: defaults, `new Celery()`, config objects and modules, `app.conf` changes, the environment, flags.
  */
 import { ImproperlyConfigured } from '../../core/errors.ts';
+import { redactText } from '../../core/redact.ts';
 import { isOurs, settingNamed, snakeCase, suggestion } from './names.ts';
 import { isRecord, type Origin } from './setting.ts';
 import { type Config, type ConfigInput, type SettingName, settingNames, settingOf } from './table.ts';
@@ -106,7 +107,8 @@ function readSource(source: ConfigSource, problems: string[]): Map<SettingName, 
     if (value === undefined) continue;
     const name = settingNamed(key, namespace);
     if (name === undefined) {
-      if (isOurs(key, namespace)) problems.push(`${unknown(key, namespace)}${where}`);
+      const problem = unknown(key, value, namespace);
+      if (problem !== undefined) problems.push(`${problem}${where}`);
       continue;
     }
     const before = spelledAs.get(name);
@@ -119,7 +121,9 @@ function readSource(source: ConfigSource, problems: string[]): Map<SettingName, 
       values.set(name, settingOf(name).parse(value, origin));
     } catch (error) {
       if (!(error instanceof ImproperlyConfigured)) throw error;
-      problems.push(`'${key}' ${error.message}${where}`);
+      problems.push(
+        `'${key}' ${settingOf(name).secret ? withoutValue(error.message) : redactText(error.message)}${where}`,
+      );
     }
   }
   return values;
@@ -132,10 +136,21 @@ function entriesOf(source: ConfigSource): [string, unknown][] {
   return Object.entries(given);
 }
 
-function unknown(key: string, namespace: string | undefined): string {
+/** What is wrong with a key that names no setting; nothing, where it is somebody else's or a helper of a config module. */
+function unknown(key: string, value: unknown, namespace: string | undefined): string | undefined {
+  if (!isOurs(key, namespace)) return undefined;
   const near = suggestion(key, namespace);
-  return near === undefined ? `'${key}' is no setting` : `'${key}' is no setting; did you mean '${near}'?`;
+  if (near !== undefined) return `'${key}' is no setting; did you mean '${near}'?`;
+  return typeof value === 'function' || moduleKeys.has(key) ? undefined : `'${key}' is no setting`;
 }
+
+/** "must be text, not 12345" → "must be text": the value may be the secret, mistyped. */
+function withoutValue(problem: string): string {
+  return problem.replace(/, not .*$/s, '');
+}
+
+/** What loaders add to the exports of a module. */
+const moduleKeys = new Set(['__esModule', 'default', 'module.exports']);
 
 function listed(problems: readonly string[]): string {
   if (problems.length === 1) return `Setting ${problems[0]}`;

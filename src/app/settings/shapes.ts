@@ -2,12 +2,13 @@
  * The settings whose values have a shape of their own: routes, queues, schedules, annotations.
  * Types, and the checks that the table uses; what they mean is for the router, beat and the rest.
  */
+import { type Exchange, Queue, type QueueOptions } from '../../amqp/index.ts';
 import { isRecord, unfit } from './setting.ts';
 
 /** What a route says: a queue, an exchange and key, a priority, any other sending option. */
 export interface Route {
-  readonly queue?: string | object | undefined;
-  readonly exchange?: string | object | undefined;
+  readonly queue?: string | Queue | undefined;
+  readonly exchange?: string | Exchange | undefined;
   readonly routingKey?: string | undefined;
   readonly priority?: number | undefined;
   readonly [option: string]: unknown;
@@ -31,7 +32,7 @@ export interface RouterObject {
 }
 
 /** Task name or glob to queue name or route. */
-export type RouteMap = Readonly<Record<string, string | Route>>;
+export type RouteMap = Readonly<Record<string, string | Queue | Route>>;
 
 /** One ordered rule: an exact name, a glob or a regular expression, and where such tasks go. */
 export type RoutePair = readonly [pattern: string | RegExp, route: string | Route];
@@ -52,12 +53,19 @@ export function taskRoutes(value: unknown): TaskRoutes {
   return isRouter && value !== null ? (value as TaskRoutes) : unfit('an object, a list, a function', value);
 }
 
-/** `taskQueues`: queues, or queue name to options. */
-export type QueuesSetting = readonly object[] | Readonly<Record<string, object>>;
+/** `taskQueues`: queues, or queue name to options (in snake_case too). */
+export type QueuesSetting = readonly Queue[] | Readonly<Record<string, Queue | QueueOptions>>;
 
 export function queuesSetting(value: unknown): QueuesSetting {
-  if (Array.isArray(value) || isRecord(value)) return value as QueuesSetting;
-  return unfit('a list of queues, or an object of options by queue name', value);
+  if (Array.isArray(value)) {
+    const stranger = value.find((queue) => !(queue instanceof Queue));
+    return stranger === undefined ? value : unfit("a list of queues, each new Queue('name', { … })", stranger);
+  }
+  if (!isRecord(value)) return unfit('a list of queues, or an object of options by queue name', value);
+  for (const options of Object.values(value)) {
+    if (!isRecord(options)) return unfit('an object of options by queue name', options);
+  }
+  return value as QueuesSetting;
 }
 
 /** Options by task name, glob or `'*'`; or a function of the task. */
