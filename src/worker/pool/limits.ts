@@ -31,7 +31,7 @@ export class LimitGuard<T extends Limited> {
 
   /** Takes note of a run that has just started. */
   watch(run: T): void {
-    const at = run.softAt < run.hardAt ? run.softAt : run.hardAt;
+    const at = Math.min(run.softAt, run.hardAt);
     if (at < this.#nextAt) this.#arm(at);
   }
 

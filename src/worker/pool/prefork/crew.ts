@@ -180,8 +180,10 @@ export class Crew {
 
   #spawn(): void {
     const { child, maxMemoryPerChild, redirectStdouts = true, lostWaitSeconds = 10, system } = this.#options;
-    if (child === undefined) this.#failed(new PoolStartError('A pool of children needs a module to load.'), true);
-    return;
+    if (child === undefined) {
+      this.#failed(new PoolStartError('A pool of children needs a module to load.'), true);
+      return;
+    }
     const taken = new Set([...this.members].map(({ index }) => index));
     let index = 1;
     while (taken.has(index)) index += 1;
