@@ -2,14 +2,22 @@
  * Every error of the package. Match with `instanceof` inside a process, on `code` or `exc_type` across one.
  *
  *   CeleryError
- *     ImproperlyConfigured   SecurityError   OperationalError
+ *     ImproperlyConfigured: DeclarationMismatch
+ *     SecurityError: ContentDisallowed
+ *     OperationalError: AccessRefused
+ *                       PublishError: PublishNackedError, UnroutableError, PublishTimeoutError
+ *                       BackendError: BackendGetMetaError, BackendStoreError
  *     TaskPredicate (thrown to steer a run): Retry, Ignore, Reject
  *     TaskError: QueueNotFound, NotRegistered, AlreadyRegistered, TimeoutError, MaxRetriesExceededError,
- *                TaskRevokedError, InvalidTaskError, ChordError, ArgumentsInvalid, IncompleteStream
- *     PublishError: PublishNackedError, UnroutableError, PublishTimeoutError
- *     SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError, Terminated
- *     EncodeError, DecodeError, ContentDisallowed
- *     RemoteTaskError (a failure of another worker that no class here stands for)
+ *                TaskRevokedError, InvalidTaskError, ChordError, ArgumentsInvalid, IncompleteStream,
+ *                RemoteTaskError (a failure of another worker that no class here stands for)
+ *     SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError, Terminated, WorkerShutdown, WorkerTerminate
+ *     EncodeError, DecodeError
+ *     SchedulingError, LockFailed
+ *     NonErrorThrown (something else than an Error was thrown)
+ *
+ * Rooms add their own: `ScheduleError` (Celery's ParseException) in schedules/, `CommandError` (CeleryCommandException) in cli/.
+ * Celery's warnings are log records here. What travels of an error, both ways, is in message/exception.ts.
  */
 
 /** The base of everything thrown on purpose here. The message says what was wrong, what was there, and the cure. */
@@ -82,11 +90,26 @@ export class Retry extends TaskPredicate {
   readonly when: Date | number | undefined;
   /** The error that made the task retry. */
   readonly exc: unknown;
+  /** The task runs in this process at once (`apply`, `taskAlwaysEager`). */
+  readonly isEager: boolean;
+  /** The signature that runs next, where nobody has sent it yet. */
+  readonly sig: unknown;
 
-  constructor(message?: string, options: { exc?: unknown; when?: Date | number | undefined } = {}) {
+  constructor(
+    message?: string,
+    options: { exc?: unknown; when?: Date | number | undefined; isEager?: boolean | undefined; sig?: unknown } = {},
+  ) {
     super(message ?? 'Task can be retried', options.exc === undefined ? undefined : { cause: options.exc });
     this.exc = options.exc;
     this.when = options.when;
+    this.isEager = options.isEager === true;
+    this.sig = options.sig;
+  }
+
+  /** `in 3s`, or `at 2026-11-21T02:29:50.000Z`: when the next run is due, for people. */
+  humanize(): string {
+    if (this.when === undefined) return 'now';
+    return this.when instanceof Date ? `at ${this.when.toISOString()}` : `in ${this.when}s`;
   }
 }
 
@@ -107,6 +130,10 @@ export class Reject extends TaskPredicate {
     super(`reject requeue=${options.requeue === true}: ${String(reason ?? 'no reason')}`);
     this.reason = reason;
     this.requeue = options.requeue === true;
+  }
+
+  override get excMessage(): readonly unknown[] {
+    return [this.reason ?? null, this.requeue];
   }
 }
 
@@ -154,6 +181,18 @@ export class TimeoutError extends TaskError {
 export class MaxRetriesExceededError extends TaskError {
   static override readonly name: string = 'MaxRetriesExceededError';
   override readonly code: string = 'CELERY_MAX_RETRIES_EXCEEDED';
+  /** The arguments of the task, in the process where it failed. */
+  readonly taskArgs: readonly unknown[];
+  readonly taskKwargs: Readonly<Record<string, unknown>>;
+
+  constructor(
+    message?: string,
+    options?: ErrorOptions & { taskArgs?: readonly unknown[]; taskKwargs?: Readonly<Record<string, unknown>> },
+  ) {
+    super(message, options);
+    this.taskArgs = options?.taskArgs ?? [];
+    this.taskKwargs = options?.taskKwargs ?? {};
+  }
 }
 
 /** The task was revoked before it ended: `revoked`, `terminated` or `expired`. */
@@ -179,6 +218,45 @@ export class ArgumentsInvalid extends TaskError {
   static override readonly name: string = 'ArgumentsInvalid';
   override readonly code: string = 'CELERY_ARGUMENTS_INVALID';
   override readonly excModule: string = 'celery_ts.errors';
+}
+
+/** The tree of results was walked before all of it was there; walk with `{ intermediate: true }` to see what is. */
+export class IncompleteStream extends TaskError {
+  static override readonly name: string = 'IncompleteStream';
+  override readonly code: string = 'CELERY_INCOMPLETE_STREAM';
+}
+
+/** The result backend did not do what it was asked, and asking again did not help. */
+export class BackendError extends OperationalError {
+  static override readonly name: string = 'BackendError';
+  override readonly code: string = 'CELERY_BACKEND';
+  override readonly excModule: string = 'celery.exceptions';
+}
+
+/** A result could not be read. */
+export class BackendGetMetaError extends BackendError {
+  static override readonly name: string = 'BackendGetMetaError';
+  override readonly code: string = 'CELERY_BACKEND_GET_META';
+  readonly taskId: string | undefined;
+
+  constructor(message?: string, options?: ErrorOptions & { taskId?: string }) {
+    super(message, options);
+    this.taskId = options?.taskId;
+  }
+}
+
+/** A result could not be stored within `resultStoreTimeout`. */
+export class BackendStoreError extends BackendError {
+  static override readonly name: string = 'BackendStoreError';
+  override readonly code: string = 'CELERY_BACKEND_STORE';
+  readonly taskId: string | undefined;
+  readonly state: string | undefined;
+
+  constructor(message?: string, options?: ErrorOptions & { taskId?: string; state?: string }) {
+    super(message, options);
+    this.taskId = options?.taskId;
+    this.state = options?.state;
+  }
 }
 
 /** The base of what can go wrong between `publish` and the broker's confirm. */
@@ -244,6 +322,32 @@ export class Terminated extends CeleryError {
   override readonly excModule: string = 'billiard.exceptions';
 }
 
+/** Asks the worker that runs the task to stop, warmly. Celery: a `SystemExit`. */
+export class WorkerShutdown extends CeleryError {
+  static override readonly name: string = 'WorkerShutdown';
+  override readonly code: string = 'CELERY_WORKER_SHUTDOWN';
+}
+
+/** Asks the worker that runs the task to stop at once. Celery: a `SystemExit`. */
+export class WorkerTerminate extends CeleryError {
+  static override readonly name: string = 'WorkerTerminate';
+  override readonly code: string = 'CELERY_WORKER_TERMINATE';
+}
+
+/** Beat could not send what was due. The entry is kept, and tried again. */
+export class SchedulingError extends CeleryError {
+  static override readonly name: string = 'SchedulingError';
+  override readonly code: string = 'CELERY_SCHEDULING';
+  override readonly excModule: string = 'celery.beat';
+}
+
+/** A pid or lock file is held by another process that lives (exit code 73). */
+export class LockFailed extends CeleryError {
+  static override readonly name: string = 'LockFailed';
+  override readonly code: string = 'CELERY_LOCK_FAILED';
+  override readonly excModule: string = 'celery.platforms';
+}
+
 /** A value cannot be put on the wire. */
 export class EncodeError extends CeleryError {
   static override readonly name: string = 'EncodeError';
@@ -269,8 +373,9 @@ export class ContentDisallowed extends SecurityError {
 export class RemoteTaskError extends TaskError {
   static override readonly name: string = 'RemoteTaskError';
   override readonly code: string = 'CELERY_REMOTE_TASK';
+  /** The module of the class in the worker that failed: `builtins`, `myapp.errors` … */
+  override readonly excModule: string;
   readonly #excType: string;
-  readonly remoteModule: string;
   readonly #excMessage: readonly unknown[];
   /** The traceback text of the worker that failed. */
   readonly remoteTraceback: string | undefined;
@@ -281,9 +386,9 @@ export class RemoteTaskError extends TaskError {
     excMessage: readonly unknown[];
     remoteTraceback?: string | undefined;
   }) {
-    super(`${given.excType}(${given.excMessage.map((part) => String(part)).join(', ')})`);
+    super(`${given.excType}(${given.excMessage.map(shown).join(', ')})`);
+    this.excModule = given.excModule;
     this.#excType = given.excType;
-    this.remoteModule = given.excModule;
     this.#excMessage = given.excMessage;
     this.remoteTraceback = given.remoteTraceback;
   }
@@ -294,5 +399,28 @@ export class RemoteTaskError extends TaskError {
 
   override get excMessage(): readonly unknown[] {
     return this.#excMessage;
+  }
+}
+
+/** A task threw something that is no Error; it is kept in `value`. */
+export class NonErrorThrown extends CeleryError {
+  static override readonly name: string = 'NonErrorThrown';
+  override readonly code: string = 'CELERY_NON_ERROR_THROWN';
+  override readonly excModule: string = 'celery_ts.errors';
+  readonly value: unknown;
+
+  constructor(value: unknown) {
+    super(`${shown(value)} was thrown, which is no Error.`);
+    this.value = value;
+  }
+}
+
+/** A value in a message, short, whatever it is. */
+function shown(value: unknown): string {
+  if (typeof value === 'string') return `'${value.length > 500 ? `${value.slice(0, 500)}…` : value}'`;
+  try {
+    return (JSON.stringify(value) ?? String(value)).slice(0, 500);
+  } catch {
+    return `a value of type ${typeof value}`;
   }
 }
