@@ -16,7 +16,7 @@ export {
 } from './control-message.ts';
 export type { DecodedEvents, EventRecord } from './event-message.ts';
 export { decodeEvents, encodeEvent, encodeEvents, eventRoutingKey } from './event-message.ts';
-export type { ErrorFactory, ErrorRegistry, ExceptionMap } from './exception.ts';
+export type { ErrorRegistry, ExceptionMap } from './exception.ts';
 export {
   createErrorRegistry,
   exceptionRepr,
@@ -26,6 +26,7 @@ export {
   tracebackText,
 } from './exception.ts';
 export { formatIsoInstant, parseIsoInstant } from './iso-date.ts';
+export type { ErrorFactory } from './known-errors.ts';
 export { pythonRepr, pythonTupleRepr } from './python-repr.ts';
 export type {
   DecodedResult,
