@@ -3,12 +3,12 @@
  * never blocks, publications are neither confirmed nor mandatory. Task events are gathered and leave as one list a turn;
  * while there is no connection a bounded number is kept for the next one.
  */
-import type { Publisher } from '../amqp/index.ts';
+import type { Publisher, Queue } from '../amqp/index.ts';
 import type { Envelope } from '../core/envelope.ts';
 import type { LogicalClock } from '../core/logical-clock.ts';
 import type { System } from '../core/system.ts';
 import { type Codec, type EventRecord, encodeEvent, encodeEvents, eventRoutingKey } from '../message/index.ts';
-import { eventExchange } from './topology.ts';
+import { eventExchange, eventExchangeOnly } from './topology.ts';
 
 export interface DispatcherOptions {
   readonly publisher: Publisher;
@@ -39,6 +39,7 @@ export class EventDispatcher {
   readonly clock: LogicalClock;
   readonly #options: DispatcherOptions;
   readonly #exchange: string;
+  readonly #topology: readonly [Queue];
   readonly #utcoffset: number;
   /** Undefined: every group that is not muted. */
   readonly #groups: Set<string> | undefined;
@@ -49,6 +50,7 @@ export class EventDispatcher {
   #gatherTurn: NodeJS.Immediate | undefined;
   #isEnabled: boolean;
   #isClosed = false;
+  #isDeclaring = false;
   #dropped = 0;
 
   constructor(options: DispatcherOptions) {
@@ -57,6 +59,7 @@ export class EventDispatcher {
     this.hostname = options.hostname;
     this.clock = options.clock;
     this.#exchange = options.exchange ?? eventExchange;
+    this.#topology = [eventExchangeOnly(this.#exchange)];
     // Hours west of UTC, floored as Python does: UTC+2 is -2.
     this.#utcoffset = Math.floor(new Date(system.now()).getTimezoneOffset() / 60);
     this.#groups = options.groups === undefined ? undefined : new Set(options.groups);
@@ -160,8 +163,13 @@ export class EventDispatcher {
 
   #publish(events: readonly EventRecord[], routingKey: string, encode: () => Envelope): void {
     const { publisher } = this.#options;
-    if (!publisher.connection.isOpen) {
+    if (!publisher.connection.isOpen || this.#isDeclaring) {
       this.#keep(events);
+      return;
+    }
+    if (!publisher.isDeclared(this.#topology[0])) {
+      this.#keep(events);
+      void this.#declare();
       return;
     }
     try {
@@ -178,9 +186,25 @@ export class EventDispatcher {
     }
   }
 
+  /** The exchange must be there first: publishing to a missing one would cost the channel. */
+  async #declare(): Promise<void> {
+    this.#isDeclaring = true;
+    let isDeclared = false;
+    try {
+      await this.#options.publisher.declare(this.#topology);
+      isDeclared = true;
+    } catch (error) {
+      this.#options.system.log.warn({ err: error, exchange: this.#exchange }, 'Events cannot be sent');
+    } finally {
+      this.#isDeclaring = false;
+    }
+    if (isDeclared && !this.#isClosed) this.#sendKept();
+  }
+
   /** A heartbeat of the past tells nobody anything; the rest waits for the next connection. */
   #keep(events: readonly EventRecord[]): void {
-    this.#kept.push(...events.filter(({ type }) => type !== 'worker-heartbeat'));
+    const isOffline = !this.#options.publisher.connection.isOpen;
+    this.#kept.push(...events.filter(({ type }) => !isOffline || type !== 'worker-heartbeat'));
     const surplus = this.#kept.length - mostKept;
     if (surplus <= 0) return;
     this.#kept.splice(0, surplus);

@@ -21,6 +21,11 @@ export interface EventQueueOptions {
   readonly routingKey?: string | undefined;
 }
 
+/** What a sender declares: the exchange and no queue. */
+export function eventExchangeOnly(name: string): Queue {
+  return new Queue(name, { exchange: new Exchange(name, { type: 'topic' }), noDeclare: true });
+}
+
 /** The queue of one receiver. `id` makes its name unique. */
 export function eventQueue(id: string, options: EventQueueOptions = {}): Queue {
   return new Queue(`${options.queuePrefix ?? 'celeryev'}.${id}`, {

@@ -123,7 +123,7 @@ class RpcBackend implements ResultBackend {
       const consumer = await consuming;
       const connection = await broker.connection();
       await consumer.close();
-      if (connection.isOpen) await deleteQueue(connection, this.replyTo);
+      if (connection.isOpen) await deleteQueue(connection, this.replyTo, system);
     } catch (error) {
       // The queue deletes itself after `x-expires`.
       system.log.debug({ err: error, queue: this.replyTo }, 'The reply queue could not be deleted');
