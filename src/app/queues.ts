@@ -79,6 +79,11 @@ export class Queues {
     });
   }
 
+  /** The routing key of queues that name none. */
+  get standardKey(): string {
+    return this.#config.taskDefaultRoutingKey ?? this.#config.taskDefaultQueue;
+  }
+
   [Symbol.iterator](): IterableIterator<Queue> {
     return this.#byName.values();
   }
@@ -128,10 +133,10 @@ export class Queues {
   }
 
   #standardQueue(): Queue {
-    const { taskDefaultQueue: name, taskDefaultRoutingKey, taskDefaultQueueType } = this.#config;
+    const { taskDefaultQueue: name, taskDefaultQueueType } = this.#config;
     return new Queue(name, {
       exchange: this.standardExchange,
-      routingKey: taskDefaultRoutingKey ?? name,
+      routingKey: this.standardKey,
       ...ofType(taskDefaultQueueType),
     });
   }
@@ -145,11 +150,11 @@ export class Queues {
 
   /** With the exchange, key and priorities that the settings give to queues without their own. */
   #completed(queue: Queue): Queue {
-    const { taskDefaultQueue, taskDefaultRoutingKey, taskQueueMaxPriority } = this.#config;
+    const { taskQueueMaxPriority } = this.#config;
     const changes: QueueOptions = {};
     if (!queue.isBroadcast) {
       if (!queue.hasOwnExchange && queue.exchange.type === 'direct') changes.exchange = this.standardExchange;
-      if (!queue.hasOwnRoutingKey) changes.routingKey = taskDefaultRoutingKey ?? taskDefaultQueue;
+      if (!queue.hasOwnRoutingKey || queue.routingKey === '') changes.routingKey = this.standardKey;
     }
     // RabbitMQ refuses x-max-priority on quorum queues and streams.
     const takesPriorities = queue.queueType === undefined || queue.queueType === 'classic';

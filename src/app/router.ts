@@ -162,7 +162,7 @@ function throughQueue(queues: Queues, given: Destination, queue: Queue, exchange
   const type = given.exchangeType ?? queue.exchange.type;
   if (type === 'direct' && (!exchangeName || !given.routingKey)) return { exchange: '', routingKey: queue.name };
   const exchange = exchangeName || queue.exchange.name || queues.standardExchange.name;
-  return { exchange, routingKey: given.routingKey ?? (exchange === queue.exchange.name ? queue.routingKey : '') };
+  return { exchange, routingKey: given.routingKey ?? (queue.routingKey || queues.standardKey) };
 }
 
 function exchangeAlone(queues: Queues, given: Destination, exchange: string): Target {
