@@ -81,10 +81,10 @@ export function createRouter(config: RouterConfig, options: { readonly autoExcha
     route(name, call = nothing, called = nothing) {
       if (routes.asksFunctions || saysWhere(call)) return work(name, call, called);
       const known = kept.get(name);
-      if (known !== undefined && known.task === called.task) return known.answer;
-      const answer = work(name, call, called);
-      if (kept.size < keptAnswers || known !== undefined) kept.set(name, { task: called.task, answer });
-      return answer;
+      const isKnown = known !== undefined && known.task === called.task;
+      const answer = isKnown ? known.answer : work(name, nothing, called);
+      if (!isKnown && (kept.size < keptAnswers || known !== undefined)) kept.set(name, { task: called.task, answer });
+      return saysHow(call) ? underCall(answer, call) : answer;
     },
   };
 }
@@ -98,12 +98,29 @@ function saysWhere(call: Destination): boolean {
     call.queue !== undefined ||
     call.exchange !== undefined ||
     call.exchangeType !== undefined ||
-    call.routingKey !== undefined ||
+    call.routingKey !== undefined
+  );
+}
+
+function saysHow(call: Destination): boolean {
+  return (
     call.priority !== undefined ||
     call.serializer !== undefined ||
     call.compression !== undefined ||
     call.deliveryMode !== undefined
   );
+}
+
+/** The same place, with what the call says of the message. */
+function underCall(answer: Routed, call: Destination): Routed {
+  return {
+    ...answer,
+    priority: call.priority ?? answer.priority,
+    serializer: call.serializer ?? answer.serializer,
+    compression: call.compression ?? answer.compression,
+    deliveryMode: deliveryMode(call, undefined) ?? answer.deliveryMode,
+    options: { ...answer.options, ...destination(call) },
+  };
 }
 
 const destinationKeys = [
@@ -117,9 +134,14 @@ const destinationKeys = [
   'deliveryMode',
 ] as const satisfies readonly (keyof Destination)[];
 
+/** Of anything that may hold more: only what says where to or how. */
 function destination(given: Destination | undefined): Destination {
   if (given === undefined) return nothing;
-  return Object.fromEntries(destinationKeys.flatMap((key) => (given[key] == null ? [] : [[key, given[key]]])));
+  const found: Record<string, unknown> = {};
+  for (const key of destinationKeys) {
+    if (given[key] !== undefined && given[key] !== null) found[key] = given[key];
+  }
+  return found;
 }
 
 function findQueue(queues: Queues, queue: unknown): Queue {

@@ -356,6 +356,17 @@ describe('answers that depend on the task alone', () => {
     expect(router.route('tasks.add', {}, { task })).toBe(router.route('tasks.add', {}, { args: [1], task }));
   });
 
+  it('are kept without what one call says of its message', () => {
+    const router = aRouter({ taskRoutes: { t: { queue: 'q', priority: 1 } } });
+    expect(router.route('t', { priority: 9, deliveryMode: 1 })).toMatchObject({
+      priority: 9,
+      deliveryMode: 1,
+      routingKey: 'q',
+    });
+    expect(router.route('t', { serializer: 'yaml' }).options).toMatchObject({ serializer: 'yaml', priority: 1 });
+    expect(router.route('t')).toMatchObject({ priority: 1, deliveryMode: 2, serializer: undefined });
+  });
+
   it('are not mixed up between tasks of one name', () => {
     const router = aRouter();
     expect(router.route('t', {}, { task: { queue: 'a' } }).queue?.name).toBe('a');
