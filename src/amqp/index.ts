@@ -12,6 +12,15 @@ export {
 } from './connection.ts';
 export { Consumer, type ConsumerOptions } from './consumer.ts';
 export { declareQueues, type QueueCounts } from './declare.ts';
+export {
+  type DelayTarget,
+  delayExchange,
+  delayKey,
+  delayLevels,
+  delayTarget,
+  longestDelaySeconds,
+  reachable,
+} from './delayed-delivery.ts';
 export { Delivery } from './delivery.ts';
 export { type AmqpMetrics, createMetrics } from './metrics.ts';
 export { Publisher, type PublisherOptions, type PublishRetryPolicy } from './publisher.ts';

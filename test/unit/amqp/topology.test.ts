@@ -103,7 +103,7 @@ describe('a queue', () => {
     [{ queueType: 'quorum', durable: false }, /quorum queue cannot be durable: false/],
     [{ queueArguments: { 'x-queue-type': 'quorum' }, exclusive: true }, /quorum queue cannot be exclusive/],
     [{ queueType: 'stream', autoDelete: true }, /stream queue cannot be autoDelete/],
-    [{ queueArgs: {} }, /no option 'queueArgs'. Did you mean 'queueArguments'/],
+    [{ routingkey: 'k' }, /no option 'routingkey'. Did you mean 'routingKey'/],
   ])('with %j is refused before a broker sees it', (options, why) => {
     expect(() => new Queue('q', options as object)).toThrow(ImproperlyConfigured);
     expect(() => new Queue('q', options as object)).toThrow(why);
