@@ -47,6 +47,7 @@ import {
 import { addBuiltinTasks } from './builtin-tasks.ts';
 import { type Conf, Settings } from './conf.ts';
 import { Connections } from './connections.ts';
+import { Delays } from './delays.ts';
 import { applyEagerly, callDirectly } from './eager.ts';
 import { autodiscover, loadModule } from './load-module.ts';
 import { createRouter, type Router } from './router.ts';
@@ -89,6 +90,7 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
   #derived: Derived | undefined;
   #connections: Connections | undefined;
   #nodeName: string | undefined;
+  readonly #delays = new Delays(() => this.config.brokerNativeDelayedDeliveryQueueType);
   readonly #errors: ErrorRegistry = createErrorRegistry();
   readonly #replyTo: string;
 
@@ -476,10 +478,11 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     return new EagerResult({ id: taskId, value: traced.value, state: traced.state, traceback, name: task.name }, this);
   }
 
-  /** @internal Publishes what was composed, its queue declared first. */
+  /** @internal Publishes what was composed, its queue (and the delay levels, where it goes through them) declared first. */
   async publish(publication: Publication, queue: Queue | undefined = this.#queueOf(publication)): Promise<void> {
     const publisher = this.#connections?.openPublisher ?? (await this.publisher());
-    if (queue !== undefined && !publisher.isDeclared(queue)) await publisher.declare([queue]);
+    if (publication.delayedTo !== undefined) await this.#delays.declare(publisher, publication.delayedTo, queue);
+    else if (queue !== undefined && !publisher.isDeclared(queue)) await publisher.declare([queue]);
     return publisher.publish(publication);
   }
 

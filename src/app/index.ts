@@ -1,7 +1,8 @@
 /** The app: what other rooms may use. */
-export { appBrand, type AppOptions, type BoundTaskOf, Celery, isApp, type TaskOf } from './celery.ts';
+export { type AppOptions, appBrand, type BoundTaskOf, Celery, isApp, type TaskOf } from './celery.ts';
 export type { Conf } from './conf.ts';
-export { connectionOptions, Connections } from './connections.ts';
+export { Connections, connectionOptions } from './connections.ts';
 export type { Selection } from './queues.ts';
+export { delayOf } from './send-task.ts';
 export { type CeleryConfig, type Config, type ConfigInput, settingNames } from './settings.ts';
 export { type Publishing, type RequestView, Signals } from './signals.ts';

@@ -2,7 +2,7 @@
  * From a call to a publication: mints the id, inherits root, parent and priority from the running task, asks the
  * router where to, encodes. Sends nothing.
  */
-import type { Queue } from '../amqp/index.ts';
+import { delayExchange, delayKey, longestDelaySeconds, type Queue } from '../amqp/index.ts';
 import { toSignatureMap } from '../canvas/index.ts';
 import type { Publication } from '../core/envelope.ts';
 import { ImproperlyConfigured } from '../core/errors.ts';
@@ -51,8 +51,9 @@ export function composeCall(
 ): Composed {
   const { config, system } = composer;
   const taskId = call.taskId ?? system.newId();
-  const now =
-    call.countdown !== undefined || call.expires !== undefined || task?.expires !== undefined ? system.now() : 0;
+  const isTimed =
+    call.countdown !== undefined || call.eta !== undefined || call.expires !== undefined || task?.expires !== undefined;
+  const now = isTimed ? system.now() : 0;
   const eta = call.eta?.getTime() ?? (call.countdown ? now + call.countdown * 1000 : undefined);
   const expires = expiryMs(call.expires ?? task?.expires, now);
   checkLimits(taskName, call.softTimeLimit ?? task?.softTimeLimit, call.timeLimit ?? task?.timeLimit);
@@ -96,15 +97,10 @@ export function composeCall(
     priority,
     protocol: config.taskProtocol,
   };
+  const { exchange, routingKey } = route;
   return {
     taskId,
-    publication: {
-      envelope: encodeTask(outgoing, composer.codec),
-      exchange: route.exchange,
-      routingKey: route.routingKey,
-      ...guarantees(config, call),
-      queue: route.declare[0]?.name,
-    },
+    publication: publish(composer, outgoing, { exchange, routingKey }, route.declare[0]?.name, call, now),
     queue: route.declare[0],
     ignoreResult,
   };
@@ -116,7 +112,7 @@ export function composeMessage(
   task: OutgoingTask,
   address: { readonly queue: string } | { readonly exchange: string; readonly routingKey: string },
 ): Publication {
-  const { config } = composer;
+  const { config, system } = composer;
   const options = {
     serializer: config.taskSerializer,
     compression: config.taskCompression,
@@ -124,13 +120,49 @@ export function composeMessage(
   };
   const { exchange, routingKey } =
     'queue' in address ? composer.router.route(task.task, { queue: address.queue }) : address;
-  return {
-    envelope: encodeTask({ ...options, ...task }, composer.codec),
-    exchange,
-    routingKey,
-    ...guarantees(config, noOptions),
-    queue: 'queue' in address ? address.queue : exchange === '' ? routingKey : undefined,
+  const queue = 'queue' in address ? address.queue : exchange === '' ? routingKey : undefined;
+  return publish(composer, { ...options, ...task }, { exchange, routingKey }, queue, noOptions, system.now());
+}
+
+/** The publication of a message: straight to its target, or through the broker's delay levels when its time is far. */
+function publish(
+  composer: Composer,
+  task: OutgoingTask,
+  target: { readonly exchange: string; readonly routingKey: string },
+  queue: string | undefined,
+  call: CallOptions,
+  now: number,
+): Publication {
+  const { codec, config } = composer;
+  const delay = typeof task.eta === 'number' ? delayOf(config, task.eta - now, target) : undefined;
+  if (delay === undefined) {
+    return { envelope: encodeTask(task, codec), ...target, ...guarantees(config, call), queue };
+  }
+  // A time to live would cut every level short; the worker checks `expires` on arrival.
+  const delayed: OutgoingTask = {
+    ...task,
+    expirationMs: undefined,
+    headers: delay.cc.length === 0 ? task.headers : { ...task.headers, CC: delay.cc },
   };
+  return {
+    envelope: encodeTask(delayed, codec),
+    exchange: delayExchange,
+    routingKey: delay.routingKey,
+    ...guarantees(config, call),
+    queue,
+    delayedTo: target,
+  };
+}
+
+/** The key for the delay levels; undefined when a message is better held by the worker. */
+export function delayOf(
+  config: Pick<Config, 'taskDelayedDelivery' | 'taskMaxHeldDelay'>,
+  ms: number,
+  target: { readonly exchange: string; readonly routingKey: string },
+): ReturnType<typeof delayKey> {
+  if (config.taskDelayedDelivery !== 'broker' || ms <= config.taskMaxHeldDelay * 1000) return undefined;
+  const seconds = Math.min(Math.floor(ms / 1000), longestDelaySeconds);
+  return seconds < 1 ? undefined : delayKey(seconds, target);
 }
 
 /** Tasks are confirmed and mandatory unless somebody asked for Celery's way. */

@@ -40,6 +40,8 @@ export interface Publication {
   readonly mandatory: boolean;
   /** The queue of the app's topology that should exist first; whoever publishes declares it. */
   readonly queue?: string | undefined;
+  /** On its way through the broker's delay levels: where it is to be in the end. */
+  readonly delayedTo?: { readonly exchange: string; readonly routingKey: string } | undefined;
 }
 
 /** Where a message came from. */

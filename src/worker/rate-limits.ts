@@ -31,6 +31,8 @@ export function perSecond(limit: string | number | null | undefined): number | u
 export class RateLimits {
   /** Epoch ms at which the next turn of a task is free. */
   readonly #nextTurn = new Map<string, number>();
+  /** The last turn that `expectTurn` promised. */
+  readonly #expected = new Map<string, number>();
   readonly #perSecond = new Map<string, number>();
   readonly #limitOf: (taskName: string) => string | number | null | undefined;
   readonly #known = new Set<string>();
@@ -57,11 +59,32 @@ export class RateLimits {
     return turn;
   }
 
+  /** When the next turn is free (epoch ms), without taking it. */
+  nextTurn(taskName: string, now: number): number {
+    return this.#rate(taskName) === undefined ? now : Math.max(now, this.#nextTurn.get(taskName) ?? 0);
+  }
+
+  /**
+   * When a run that cannot wait here may expect its turn (epoch ms, at most `longestMs` ahead): after the turns taken
+   * and after those expected before. Takes no turn.
+   */
+  expectTurn(taskName: string, now: number, longestMs: number): number {
+    const rate = this.#rate(taskName);
+    if (rate === undefined) return now;
+    const earliest = this.nextTurn(taskName, now);
+    const before = this.#expected.get(taskName) ?? 0;
+    const turn = Math.max(earliest, before) + 1000 / rate;
+    const capped = Math.min(turn, now + longestMs);
+    this.#expected.set(taskName, capped < turn ? 0 : turn);
+    return capped;
+  }
+
   /** Changes a task's limit from now on; undefined or 0 lifts it. Turns that were given stay. @throws {ImproperlyConfigured} */
   set(taskName: string, limit: string | number | null | undefined): void {
     const rate = perSecond(limit);
     this.#known.add(taskName);
     this.#nextTurn.delete(taskName);
+    this.#expected.delete(taskName);
     if (rate === undefined) this.#perSecond.delete(taskName);
     else this.#perSecond.set(taskName, rate);
   }

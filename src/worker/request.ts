@@ -1,7 +1,7 @@
 /**
  * A delivery with its task: what the worker knows of one message from its arrival to its settlement.
  */
-import type { Delivery } from '../amqp/index.ts';
+import { type Delivery, delayTarget } from '../amqp/index.ts';
 import type { DeliveryInfo } from '../core/envelope.ts';
 import type { Job } from '../execution/index.ts';
 import type { TaskMessage } from '../message/index.ts';
@@ -14,6 +14,8 @@ export class Request {
   #delivery: Delivery;
   /** Epoch ms, once the body runs. */
   startedAt: number | undefined;
+  /** It has waited for its turn under a rate limit. */
+  hasTurn = false;
   /** The process that runs the body. */
   workerPid: number | undefined;
 
@@ -37,8 +39,11 @@ export class Request {
     return this.#delivery;
   }
 
+  /** Where the message came from; a delayed one's own address, not that of the delay levels. */
   get info(): DeliveryInfo {
-    return this.#delivery.info;
+    const { info } = this.#delivery;
+    const target = delayTarget(info.exchange, info.routingKey);
+    return target === undefined ? info : { ...info, ...target };
   }
 
   /** The broker gave the message again after a lost connection, while it still runs here: the end settles the new delivery. */
@@ -55,7 +60,7 @@ export class Request {
       task: message.task,
       headers: message.headers,
       properties,
-      deliveryInfo: this.#delivery.info,
+      deliveryInfo: this.info,
       body,
       softTimeLimit: message.softTimeLimit ?? options.softTimeLimit,
       timeLimit: message.timeLimit ?? options.timeLimit,

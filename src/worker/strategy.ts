@@ -15,8 +15,10 @@ export type Decision =
 /** What the decision needs to know of the worker. */
 export interface WorkerView {
   isRevoked(message: TaskMessage): boolean;
-  /** Ms until the task's rate limit lets one more run start; 0: now. */
-  rateDelayMs(taskName: string, now: number): number;
+  /** When the task's rate limit lets one more run start (epoch ms); `now` or before: at once. */
+  nextTurn(taskName: string, now: number): number;
+  /** Whether one more run may wait here for its turn. */
+  holdsTurns(taskName: string): boolean;
   /** Delays longer than this (ms) are parked. Infinity: never park. */
   readonly longestHoldMs: number;
 }
@@ -25,13 +27,12 @@ export function decide(message: TaskMessage, task: AnyTask | undefined, view: Wo
   if (task === undefined) return { kind: 'discard', why: 'unregistered' };
   if (view.isRevoked(message)) return { kind: 'discard', why: 'revoked' };
   if (message.expires !== undefined && message.expires <= now) return { kind: 'discard', why: 'expired' };
-  if (message.eta !== undefined && message.eta > now) return later(message.eta, 'eta', view, now);
-  const waitMs = view.rateDelayMs(task.name, now);
-  return waitMs > 0 ? later(now + waitMs, 'rate limit', view, now) : run;
-}
-
-function later(until: number, why: 'eta' | 'rate limit', view: WorkerView, now: number): Decision {
-  return { kind: until - now > view.longestHoldMs ? 'park' : 'hold', until, why };
+  if (message.eta !== undefined && message.eta > now) {
+    return { kind: message.eta - now > view.longestHoldMs ? 'park' : 'hold', until: message.eta, why: 'eta' };
+  }
+  const until = view.nextTurn(task.name, now);
+  if (until <= now) return run;
+  return { kind: view.holdsTurns(task.name) ? 'hold' : 'park', until, why: 'rate limit' };
 }
 
 const run: Decision = Object.freeze({ kind: 'run' });

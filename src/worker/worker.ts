@@ -8,13 +8,14 @@ import { type Celery, connectionOptions, type Selection } from '../app/index.ts'
 import type { AppLocation } from '../app/loader.ts';
 import { CloseStack } from '../core/close-stack.ts';
 import type { Logger } from '../core/system.ts';
-import type { TaskMessage } from '../message/index.ts';
+import { definition } from '../task/index.ts';
 import { TaskService } from './consumer/tasks.ts';
 import { type AppTracerData, tracerLoader } from './pool/app-tracer.ts';
 import { openPool } from './pool/index.ts';
 import type { PoolOptions } from './pool/options.ts';
 import type { Pool } from './pool/pool.ts';
-import type { WorkerView } from './strategy.ts';
+import { RateLimits } from './rate-limits.ts';
+import { Revoked } from './revoked.ts';
 
 export interface WorkerOptions {
   readonly nodeName: string;
@@ -93,7 +94,7 @@ export class Worker {
   async #stop(): Promise<void> {
     this.#log.debug('Stopping: no more messages are taken');
     await this.consumer.pause();
-    this.tasks.stop();
+    await this.tasks.stop();
     await this.pool.close();
     await this.tasks.settled();
     await this.consumer.flush({ limitMs: this.app.config.shutdownTimeout * 1000 });
@@ -104,11 +105,14 @@ export class Worker {
   /** Cold stop: running tasks are ended and go back to the queue where they are acknowledged late. */
   async terminate(): Promise<void> {
     await this.consumer.pause();
-    this.tasks.stop();
+    await this.tasks.stop();
     await this.pool.terminate();
     await this.stop();
   }
 }
+
+/** Messages held for later beyond which the prefetch grows no more. */
+const mostHeld = 10_000;
 
 type Parts = [
   info: WorkerInfo,
@@ -152,10 +156,12 @@ async function openWorker(
     app,
     pool,
     backend,
-    view: viewOf(config.taskMaxHeldDelay),
+    revoked: new Revoked(),
+    limits: new RateLimits((name) => app.tasks.get(name)?.[definition].resolved().rateLimit),
+    maxHeldTurns: Math.max(1, Math.floor(prefetch / 2)),
     system,
     log,
-    onHeld: (count) => void consumer?.growPrefetch(count),
+    onHeld: (count) => void consumer?.growPrefetch(Math.min(count, config.workerEtaTaskLimit ?? mostHeld)),
   });
   consumer = opened.adopt(
     await Consumer.open({
@@ -232,12 +238,4 @@ function reportNews(connection: Connection, log: Logger): void {
   });
   connection.on('blocked', (reason) => log.warn({ reason }, 'The broker blocks publishing'));
   connection.on('unblocked', () => log.info('The broker takes messages again'));
-}
-
-function viewOf(_maxHeldSeconds: number): WorkerView {
-  return {
-    isRevoked: (_message: TaskMessage) => false,
-    rateDelayMs: () => 0,
-    longestHoldMs: Number.POSITIVE_INFINITY,
-  };
 }

@@ -3,7 +3,7 @@
  * publish what it caused, store its result, settle the message, in this order.
  * Owns the requests that are here; leaves bodies to the pool and connections to `amqp/`.
  */
-import type { Delivery } from '../../amqp/index.ts';
+import { type Delivery, delayTarget } from '../../amqp/index.ts';
 import type { Celery } from '../../app/index.ts';
 import {
   type CeleryError,
@@ -24,16 +24,23 @@ import {
   tracebackText,
 } from '../../message/index.ts';
 import type { ResultBackend } from '../../results/index.ts';
+import { logOutcome } from '../outcome-log.ts';
 import type { Pool } from '../pool/pool.ts';
+import type { RateLimits } from '../rate-limits.ts';
 import { Request } from '../request.ts';
+import type { Revoked } from '../revoked.ts';
 import { type Settlement, settlementOf } from '../settle.ts';
-import { decide, type WorkerView } from '../strategy.ts';
+import { type Decision, decide, type WorkerView } from '../strategy.ts';
+import { Waiting } from './waiting.ts';
 
 export interface TaskServiceOptions {
   readonly app: Celery;
   readonly pool: Pool;
   readonly backend: ResultBackend;
-  readonly view: WorkerView;
+  readonly revoked: Revoked;
+  readonly limits: RateLimits;
+  /** Limited tasks that may wait here for their turn; more are parked on the broker. */
+  readonly maxHeldTurns: number;
   readonly system: System;
   readonly log: Logger;
   /** The number of messages held for later has changed: room in the prefetch for them. */
@@ -55,7 +62,10 @@ export class TaskService {
   /** Given to the pool and not settled yet. The newest request of an id. */
   readonly #reserved = new Map<string, Request>();
   readonly #running = new Set<Request>();
-  readonly #held = new Map<Request, () => void>();
+  readonly #waiting: Waiting;
+  readonly #view: WorkerView;
+  /** Held for a turn, by task name. */
+  #heldTurns = 0;
   readonly #finishing = new Set<Promise<void>>();
   #open = 0;
   #onIdle: (() => void) | undefined;
@@ -66,6 +76,16 @@ export class TaskService {
     this.#given = given;
     this.#log = given.log;
     this.#isInfo = given.log.isLevelEnabled('info');
+    const { app, limits, log, onHeld, revoked, system } = given;
+    this.#waiting = new Waiting({ app, system, log, onHeld, onDue: (request) => this.#due(request) });
+    const { taskDelayedDelivery, taskMaxHeldDelay, workerDisableRateLimits } = app.config;
+    const parks = taskDelayedDelivery === 'broker';
+    this.#view = {
+      isRevoked: (message) => revoked.has(message, system.now()),
+      nextTurn: (name, now) => (workerDisableRateLimits ? now : limits.nextTurn(name, now)),
+      holdsTurns: () => !parks || this.#heldTurns < given.maxHeldTurns,
+      longestHoldMs: parks ? taskMaxHeldDelay * 1000 : Number.POSITIVE_INFINITY,
+    };
   }
 
   /** Given to the pool and not ended, running ones included. */
@@ -77,32 +97,40 @@ export class TaskService {
     return this.#running;
   }
 
-  /** Waiting for their time. */
-  get held(): Iterable<Request> {
-    return this.#held.keys();
+  /** Waiting for their time here, and how many were given to the broker's delay levels. */
+  get waiting(): Waiting {
+    return this.#waiting;
+  }
+
+  /**
+   * Discards these tasks wherever they wait here, now or later; with `terminate` those that run are ended too.
+   * Gives the ids that ran here.
+   */
+  revoke(
+    ids: readonly string[],
+    options: { readonly terminate?: boolean; readonly killSignal?: string } = {},
+  ): string[] {
+    const { pool, revoked, system } = this.#given;
+    revoked.add(ids, system.now());
+    const wanted = new Set(ids);
+    for (const request of this.#waiting.takeIf(({ id }) => wanted.has(id))) this.#discard(request, 'revoked');
+    if (options.terminate !== true) return [];
+    return ids.filter((id) => pool.terminateJob(id, options.killSignal ?? 'SIGTERM'));
   }
 
   /** One message. Never throws: what goes wrong with a message ends in its rejection, here. */
   receive(delivery: Delivery): void {
-    let message: TaskMessage;
     try {
-      message = decodeTask(delivery.envelope, this.#given.app.codec);
-    } catch (error) {
-      this.#reject(delivery, toError(error));
-      return;
-    }
-    try {
-      this.#accept(message, delivery);
+      this.#accept(this.#decode(delivery), delivery);
     } catch (error) {
       this.#reject(delivery, toError(error));
     }
   }
 
   /** Takes no more. What is held goes back to the queue when the channel closes. */
-  stop(): void {
+  stop(): Promise<void> {
     this.#isStopping = true;
-    for (const cancel of this.#held.values()) cancel();
-    this.#held.clear();
+    return this.#waiting.stop();
   }
 
   /** Resolves when nothing runs and everything that ended is settled. */
@@ -115,8 +143,17 @@ export class TaskService {
     while (this.#finishing.size > 0) await Promise.allSettled([...this.#finishing]);
   }
 
+  #decode(delivery: Delivery): TaskMessage {
+    const { codec } = this.#given.app;
+    const { exchange, routingKey } = delivery.info;
+    if (delayTarget(exchange, routingKey) === undefined) return decodeTask(delivery.envelope, codec);
+    // Through the delay levels: the header that brought it here is no header of the task.
+    const { CC: _target, ...headers } = delivery.envelope.headers;
+    return decodeTask({ ...delivery.envelope, headers }, codec);
+  }
+
   #accept(message: TaskMessage, delivery: Delivery): void {
-    const { app, system, view } = this.#given;
+    const { app, system } = this.#given;
     const task = app.tasks.get(message.task);
     const known = this.#reserved.get(message.id);
     if (known?.delivery.isStale) {
@@ -124,17 +161,31 @@ export class TaskService {
       this.#log.debug({ taskId: message.id }, 'A running task was delivered again; its end settles the new delivery');
       return;
     }
-    const decision = decide(message, task, view, system.now());
     if (task === undefined) return this.#unregistered(message, delivery);
+    const decision = decide(message, task, this.#view, system.now());
     const request = new Request(message, task, delivery);
+    if (decision.kind !== 'discard') this.#received(request);
+    this.#act(request, decision);
+  }
+
+  #act(request: Request, decision: Decision): void {
+    const { limits, system } = this.#given;
+    const name = request.task.name;
     switch (decision.kind) {
       case 'run':
-        this.#received(request);
+        limits.takeTurn(name, system.now());
         return this.#start(request);
       case 'hold':
-      case 'park':
-        this.#received(request);
-        return this.#hold(request, decision.until);
+        if (decision.why === 'rate limit') {
+          limits.takeTurn(name, system.now());
+          request.hasTurn = true;
+          this.#heldTurns += 1;
+        }
+        return this.#waiting.hold(request, decision.until);
+      case 'park': {
+        const until = decision.why === 'eta' ? decision.until : limits.expectTurn(name, system.now(), longestTurnMs);
+        return this.#waiting.park(request, until);
+      }
       case 'discard':
         return this.#discard(request, decision.why === 'expired' ? 'expired' : 'revoked');
       default:
@@ -148,25 +199,15 @@ export class TaskService {
     if (signals.taskReceived.hasReceivers) void signals.taskReceived.send(this, { request: viewOf(request.message) });
   }
 
-  #hold(request: Request, until: number): void {
-    const { onHeld, system } = this.#given;
-    const cancel = system.after(until - system.now(), () => {
-      this.#held.delete(request);
-      onHeld(this.#held.size);
-      if (this.#isStopping || request.delivery.isStale) return;
-      this.#due(request);
-    });
-    this.#held.set(request, cancel);
-    onHeld(this.#held.size);
-  }
-
-  /** Its time has come: revoked or expired meanwhile? */
+  /** Its time has come: revoked or expired meanwhile? A turn that was waited for is not asked for again. */
   #due(request: Request): void {
-    const { system, view } = this.#given;
-    const decision = decide(request.message, request.task, view, system.now());
-    if (decision.kind === 'discard') this.#discard(request, decision.why === 'expired' ? 'expired' : 'revoked');
-    else if (decision.kind === 'run') this.#start(request);
-    else this.#hold(request, decision.until);
+    if (request.hasTurn) this.#heldTurns -= 1;
+    if (this.#isStopping) return;
+    const now = this.#given.system.now();
+    const decision = decide(request.message, request.task, this.#view, now);
+    const waitsForTurn = 'why' in decision && decision.why === 'rate limit';
+    if (request.hasTurn && waitsForTurn) this.#start(request);
+    else this.#act(request, decision);
   }
 
   #start(request: Request): void {
@@ -223,7 +264,8 @@ export class TaskService {
   }
 
   #close(request: Request, outcome: Outcome, settlement: Settlement): void {
-    this.#say(request, outcome);
+    if (outcome.kind === 'undecodable') this.counts.rejected += 1;
+    logOutcome(this.#log, request, outcome);
     const { delivery } = request;
     if (settlement === 'ack') delivery.ack();
     else delivery.reject({ requeue: settlement === 'requeue' });
@@ -321,8 +363,9 @@ export class TaskService {
   }
 
   #discard(request: Request, why: 'revoked' | 'expired'): void {
-    const { app } = this.#given;
+    const { app, revoked, system } = this.#given;
     const { message, task } = request;
+    if (why === 'expired') revoked.add([message.id], system.now());
     this.#log.info({ task: request.name, taskId: request.id, why }, 'Task discarded');
     const { taskRevoked } = app.signals;
     if (taskRevoked.hasReceivers) {
@@ -364,60 +407,11 @@ export class TaskService {
     if (taskRejected.hasReceivers) void taskRejected.send(this, { message: delivery.envelope, exc: error });
     delivery.reject({ requeue: false });
   }
-
-  #say(request: Request, outcome: Outcome): void {
-    const fields = { task: request.name, taskId: request.id };
-    const log = this.#log;
-    switch (outcome.kind) {
-      case 'succeeded':
-        if (this.#isInfo) {
-          log.info({ ...fields, runtimeSeconds: outcome.runtimeSeconds, result: outcome.resultRepr }, 'Task succeeded');
-        }
-        return;
-      case 'failed': {
-        const { exceptionRepr: exception, runtimeSeconds, traceback } = outcome;
-        if (outcome.isExpected) log.info({ ...fields, runtimeSeconds, exception }, 'Task raised an expected error');
-        else log.error({ ...fields, runtimeSeconds, exception, traceback }, 'Task raised an unexpected error');
-        return;
-      }
-      case 'retrying':
-        log.info({ ...fields, reason: outcome.reasonRepr, delaySeconds: outcome.delaySeconds }, 'Task will be retried');
-        return;
-      case 'ignored':
-        log.info(fields, 'Task ignored');
-        return;
-      case 'rejected':
-        log.warn({ ...fields, requeue: outcome.requeue, reason: outcome.reason }, 'Task rejected');
-        return;
-      case 'undecodable':
-        log.error(
-          { ...fields, reason: outcome.reason },
-          'The body of a message cannot be read; it is rejected without requeue',
-        );
-        this.counts.rejected += 1;
-        return;
-      case 'timed out':
-        log.error({ ...fields, limitSeconds: outcome.limitSeconds }, 'Task exceeded its hard time limit');
-        return;
-      case 'lost':
-        log.error(
-          { ...fields, reason: outcome.reason, crashes: request.message.crashes + 1 },
-          'The process that ran a task is gone',
-        );
-        return;
-      case 'terminated':
-        log.warn({ ...fields, killSignal: outcome.killSignal }, 'Task terminated');
-        return;
-      case 'returned':
-        log.info({ ...fields, reason: outcome.reason }, 'Task given back to the queue');
-        return;
-      default:
-        outcome satisfies never;
-    }
-  }
 }
 
 const none: readonly EncodedResult[] = Object.freeze([]);
+/** How far ahead a limited task is parked at most. */
+const longestTurnMs = 60_000;
 
 function viewOf(message: TaskMessage): { id: string; task: string; headers: Readonly<Record<string, unknown>> } {
   return { id: message.id, task: message.task, headers: message.headers };

@@ -8,12 +8,24 @@ const lost: Outcome = { kind: 'lost', reason: 'SIGKILL' };
 
 const rows: [title: string, outcome: Outcome, policy: Partial<AckPolicy>, crashes: number, wanted: Settlement][] = [
   ['acks a success', { kind: 'succeeded', runtimeSeconds: 0, resultRepr: '2' }, {}, 0, 'ack'],
-  ['acks a retry: the new message is confirmed', { kind: 'retrying', reasonRepr: '', traceback: '', delaySeconds: 1 }, {}, 0, 'ack'],
+  [
+    'acks a retry: the new message is confirmed',
+    { kind: 'retrying', reasonRepr: '', traceback: '', delaySeconds: 1 },
+    {},
+    0,
+    'ack',
+  ],
   ['acks an ignored run', { kind: 'ignored' }, {}, 0, 'ack'],
   ['acks a failure', failed, {}, 0, 'ack'],
   ['rejects a failure when acksOnFailure is off', failed, { acksOnFailure: false }, 0, 'reject'],
   ['acks a time-out', { kind: 'timed out', limitSeconds: 1 }, {}, 0, 'ack'],
-  ['requeues a time-out when acksOnTimeout is off', { kind: 'timed out', limitSeconds: 1 }, { acksOnTimeout: false }, 0, 'requeue'],
+  [
+    'requeues a time-out when acksOnTimeout is off',
+    { kind: 'timed out', limitSeconds: 1 },
+    { acksOnTimeout: false },
+    0,
+    'requeue',
+  ],
   ['rejects what the task rejects', { kind: 'rejected', requeue: false, reason: '' }, {}, 0, 'reject'],
   ['requeues what the task wants back', { kind: 'rejected', requeue: true, reason: '' }, {}, 0, 'requeue'],
   ['rejects a body that cannot be read', { kind: 'undecodable', reason: '' }, {}, 0, 'reject'],
@@ -23,7 +35,13 @@ const rows: [title: string, outcome: Outcome, policy: Partial<AckPolicy>, crashe
   ['sends it again for the last time', lost, {}, 1, 'resend'],
   ['rejects it once the crash limit is reached', lost, {}, 2, 'reject'],
   ['acks a lost child when rejectOnWorkerLost is off', lost, { rejectOnWorkerLost: false }, 0, 'ack'],
-  ['rejects it when failures are not acked either', lost, { rejectOnWorkerLost: false, acksOnFailure: false }, 0, 'reject'],
+  [
+    'rejects it when failures are not acked either',
+    lost,
+    { rejectOnWorkerLost: false, acksOnFailure: false },
+    0,
+    'reject',
+  ],
 ];
 
 describe('the settlement of a late-acknowledged message', () => {

@@ -9,7 +9,8 @@ const aMessage = (fields: Partial<TaskMessage> = {}): TaskMessage =>
   ({ id: 'a1', task: 'tasks.add', retries: 0, ...fields }) as TaskMessage;
 const aView = (fields: Partial<WorkerView> = {}): WorkerView => ({
   isRevoked: () => false,
-  rateDelayMs: () => 0,
+  nextTurn: (_name, at) => at,
+  holdsTurns: () => true,
   longestHoldMs: 2_000,
   ...fields,
 });
@@ -38,11 +39,18 @@ describe('the decision on a message', () => {
   it('holds a near eta and parks a far one', () => {
     const near = now + 2_000;
     expect(decide(aMessage({ eta: near }), task, aView(), now)).toEqual({ kind: 'hold', until: near, why: 'eta' });
-    expect(decide(aMessage({ eta: near + 1 }), task, aView(), now)).toEqual({ kind: 'park', until: near + 1, why: 'eta' });
+    expect(decide(aMessage({ eta: near + 1 }), task, aView(), now)).toEqual({
+      kind: 'park',
+      until: near + 1,
+      why: 'eta',
+    });
   });
 
-  it('holds a task that its rate limit makes wait', () => {
-    const view = aView({ rateDelayMs: (name) => (name === 'tasks.add' ? 500 : 0) });
-    expect(decide(aMessage(), task, view, now)).toEqual({ kind: 'hold', until: now + 500, why: 'rate limit' });
+  it('holds a task until its turn, and parks it when too many wait here', () => {
+    const until = now + 500;
+    const view = aView({ nextTurn: (name) => (name === 'tasks.add' ? until : now) });
+    expect(decide(aMessage(), task, view, now)).toEqual({ kind: 'hold', until, why: 'rate limit' });
+    const full = { ...view, holdsTurns: () => false };
+    expect(decide(aMessage(), task, full, now)).toEqual({ kind: 'park', until, why: 'rate limit' });
   });
 });
