@@ -348,9 +348,10 @@ export class TaskService {
 
   #unregistered(message: TaskMessage, delivery: Delivery): void {
     const { app } = this.#given;
-    const error = new NotRegistered(message.task, app.tasks.names());
+    const known = app.tasks.names().filter((name) => !name.startsWith('celery.'));
+    const error = new NotRegistered(message.task, known);
     this.#log.error(
-      { task: message.task, taskId: message.id, err: error },
+      { task: message.task, taskId: message.id, known },
       'A message names a task that is not registered here; it is rejected',
     );
     this.counts.rejected += 1;
