@@ -7,7 +7,7 @@
  */
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, extname, isAbsolute, join, resolve } from 'node:path';
+import { basename, dirname, extname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ImproperlyConfigured } from '../core/errors.ts';
 import { nearest } from '../core/nearest.ts';
@@ -29,6 +29,31 @@ export async function loadModule(name: string, options: { readonly cwd: string }
     throw new ImproperlyConfigured(`No module '${name}' found. Tried: ${found.tried.join(', ')}.${found.hint}`);
   }
   return importFile(found.path, options.cwd);
+}
+
+/**
+ * Loads one export by name: `./routes.ts:route`, `proj.routes:route`, or `proj.routes.route` as Python writes it.
+ * @throws {ImproperlyConfigured} when the module is not found, cannot be loaded or has no such export.
+ */
+export async function loadExport(path: string, options: { readonly cwd: string }): Promise<unknown> {
+  const { name, exportName } = parseExportPath(path);
+  if (exportName !== undefined) return exportOf(await loadModule(name, options), exportName, name);
+  const cut = isPath(name) ? -1 : name.lastIndexOf('.');
+  if (cut <= 0) throw new ImproperlyConfigured(`'${path}' names no export: write it as 'module:export'.`);
+  return exportOf(await loadModule(name.slice(0, cut), options), name.slice(cut + 1), name.slice(0, cut));
+}
+
+/** `./tasks.ts:name` → `./tasks.ts` and `name`; the colon of `C:\tasks.ts` or `file:` is no separator. */
+export function parseExportPath(path: string): { readonly name: string; readonly exportName: string | undefined } {
+  const found = /^(.{2,}):([A-Za-z_$][\w$.]*)$/.exec(path);
+  return found === null ? { name: path, exportName: undefined } : { name: found[1] ?? path, exportName: found[2] };
+}
+
+function exportOf(exports: ModuleExports, exportName: string, name: string): unknown {
+  const value = exports[exportName] ?? Object(exports.default)[exportName];
+  if (value !== undefined) return value;
+  const known = Object.keys(exports).join(', ') || 'none';
+  throw new ImproperlyConfigured(`The module '${name}' has no export '${exportName}'; its exports: ${known}.`);
 }
 
 /**
@@ -64,7 +89,7 @@ export interface Resolution {
 export async function resolveModule(name: string, cwd: string): Promise<Resolution> {
   const candidates = fileCandidates(name, cwd);
   const path = candidates.find(isFile) ?? (mayBePackage(name) ? await resolvePackage(name, cwd) : undefined);
-  const tried = candidates.map((candidate) => shownPath(candidate, cwd));
+  const tried = shortened(candidates.map((candidate) => shownPath(candidate, cwd)));
   if (mayBePackage(name)) tried.push(`the package '${name}'`);
   return { path, tried, hint: path === undefined ? hintFor(name, cwd) : '' };
 }
@@ -145,13 +170,24 @@ async function resolvePackage(name: string, cwd: string): Promise<string | undef
   return url?.startsWith('file:') ? fileURLToPath(url) : undefined;
 }
 
+/** The file beside whose name is most like the one asked for. */
 function hintFor(name: string, cwd: string): string {
   const wanted = pathOf(name, cwd);
-  const beside = filesOf(dirname(wanted)).map((file) => join(dirname(wanted), file));
-  const bare = new Map(beside.map((path) => [path.slice(0, -extname(path).length), path]));
-  const near = nearest(wanted, bare.keys());
+  const folder = dirname(wanted);
+  const bare = new Map(filesOf(folder).map((file) => [basename(file, extname(file)), file]));
+  const near = nearest(basename(wanted, extname(wanted)), bare.keys());
   const found = near === undefined ? undefined : bare.get(near);
-  return found === undefined ? '' : ` Did you mean ${shownPath(found, cwd)}?`;
+  return found === undefined ? '' : ` Did you mean ${shownPath(join(folder, found), cwd)}?`;
+}
+
+/** `./a.ts, ./a.js, ./a/index.ts …` → `./a.{ts,js}, ./a/index.{ts,…}`. */
+function shortened(paths: readonly string[]): string[] {
+  const byBase = new Map<string, string[]>();
+  for (const path of paths) {
+    const base = path.slice(0, -extname(path).length);
+    byBase.set(base, [...(byBase.get(base) ?? []), extname(path).slice(1)]);
+  }
+  return [...byBase].map(([base, ends]) => (ends.length === 1 ? `${base}.${ends[0]}` : `${base}.{${ends.join(',')}}`));
 }
 
 function filesOf(folder: string): string[] {

@@ -8,7 +8,14 @@ import { ImproperlyConfigured } from '../core/errors.ts';
 import { nearest } from '../core/nearest.ts';
 import { Celery, isApp } from './celery.ts';
 import { shownPath } from './load-error.ts';
-import { fileCandidates, importFile, isPath, type ModuleExports, resolveModule } from './load-module.ts';
+import {
+  fileCandidates,
+  importFile,
+  isPath,
+  type ModuleExports,
+  parseExportPath,
+  resolveModule,
+} from './load-module.ts';
 import type { Environment } from './settings.ts';
 
 /** Where an app is; survives JSON. */
@@ -64,7 +71,7 @@ export async function loadApp(location: AppLocation): Promise<Celery> {
 }
 
 async function bySpec(spec: string, cwd: string, asked: string): Promise<FoundApp> {
-  const { name, exportName } = parseSpec(spec);
+  const { name, exportName } = parseExportPath(spec);
   const tried: string[] = [];
   for (const path of await modulesFor(name, cwd, tried)) {
     const exports = await importFile(path, cwd);
@@ -202,12 +209,6 @@ function appIn(packageFile: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** `./tasks.ts:name` → `./tasks.ts` and `name`; the colon of `C:\tasks.ts` or `file:` is no separator. */
-function parseSpec(spec: string): { readonly name: string; readonly exportName: string | undefined } {
-  const found = /^(.{2,}):([A-Za-z_$][\w$.]*)$/.exec(spec);
-  return found === null ? { name: spec, exportName: undefined } : { name: found[1] ?? spec, exportName: found[2] };
 }
 
 function exportNames(exports: unknown): string[] {

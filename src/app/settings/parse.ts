@@ -140,8 +140,8 @@ function entriesOf(source: ConfigSource): [string, unknown][] {
 function unknown(key: string, value: unknown, namespace: string | undefined): string | undefined {
   if (!isOurs(key, namespace)) return undefined;
   const near = suggestion(key, namespace);
-  if (near !== undefined) return `'${key}' is no setting; did you mean '${near}'?`;
-  return typeof value === 'function' || moduleKeys.has(key) ? undefined : `'${key}' is no setting`;
+  if (near !== undefined) return `'${key}' is unknown; did you mean '${near}'?`;
+  return typeof value === 'function' || moduleKeys.has(key) ? undefined : `'${key}' is unknown`;
 }
 
 /** "must be text, not 12345" → "must be text": the value may be the secret, mistyped. */

@@ -280,7 +280,7 @@ describe('a namespace', () => {
 
   it('refuses an unknown name under it, in its spelling', () => {
     expect(problemsOf(() => parseConfig({ CELERY_TASK_ACK_LATE: true }, { namespace: 'CELERY' }))).toBe(
-      "Setting 'CELERY_TASK_ACK_LATE' is no setting; did you mean 'CELERY_TASK_ACKS_LATE'?",
+      "Setting 'CELERY_TASK_ACK_LATE' is unknown; did you mean 'CELERY_TASK_ACKS_LATE'?",
     );
   });
 });
@@ -299,12 +299,12 @@ describe('problems', () => {
     );
     expect(problems.split('\n')).toEqual([
       '6 settings cannot be used:',
-      "  'taskAckLate' is no setting; did you mean 'taskAcksLate'?",
-      "  'worker_concurency' is no setting; did you mean 'worker_concurrency'?",
-      "  'CELERY_ACK_LATE' is no setting; did you mean 'CELERY_ACKS_LATE'?",
-      "  'WORKER_CONCURRENCY' is no setting; did you mean 'workerConcurrency'?",
+      "  'taskAckLate' is unknown; did you mean 'taskAcksLate'?",
+      "  'worker_concurency' is unknown; did you mean 'worker_concurrency'?",
+      "  'CELERY_ACK_LATE' is unknown; did you mean 'CELERY_ACKS_LATE'?",
+      "  'WORKER_CONCURRENCY' is unknown; did you mean 'workerConcurrency'?",
       "  'workerPrefetchMultiplier' must be a whole number, not 'lots'",
-      "  'colour' is no setting",
+      "  'colour' is unknown",
     ]);
   });
 
@@ -365,8 +365,8 @@ describe('problems', () => {
 
   it('are not made of keys such as __proto__', () => {
     const given = JSON.parse('{"__proto__": {"taskAcksLate": false}, "constructor": 1, "taskTimeLimit": 3}');
-    expect(problemsOf(() => parseConfig(given))).toContain("'__proto__' is no setting");
-    expect(problemsOf(() => parseConfig(given))).toContain("'constructor' is no setting");
+    expect(problemsOf(() => parseConfig(given))).toContain("'__proto__' is unknown");
+    expect(problemsOf(() => parseConfig(given))).toContain("'constructor' is unknown");
   });
 });
 
