@@ -195,7 +195,7 @@ export class Control {
     const connection = await this.#host.connection();
     let purged = 0;
     for (const queue of this.#host.taskQueues()) {
-      purged += (await purgeQueue(connection, queue, this.#host.system)) ?? 0;
+      purged += await purgeQueue(connection, queue);
     }
     return purged;
   }

@@ -1,4 +1,5 @@
 /** Several handles asked as one. Members may be groups themselves. */
+import { setMaxListeners } from 'node:events';
 import { TimeoutError } from '../core/errors.ts';
 import type { AnyResult, GetOptions, ResultHost, RevokeOptions } from './any-result.ts';
 import { AsyncResult } from './async-result.ts';
@@ -177,6 +178,7 @@ export class ResultSet<T = unknown> implements Iterable<AnyResult> {
   async *#inOrderOfEnd(options: GetOptions): AsyncGenerator<Ended, void, undefined> {
     const { callback: _, signal, ...rest } = options;
     const over = new AbortController();
+    setMaxListeners(0, over.signal); // one for each member
     const endAll = (): void => over.abort(signal?.reason);
     if (signal?.aborted) endAll();
     signal?.addEventListener('abort', endAll, { once: true });

@@ -48,10 +48,10 @@ export async function persist<R>(
 /** An attempt that was not answered in time. */
 class Silence extends OperationalError {}
 
-async function within<R>(attempt: () => Promise<R>, { system, signal }: Patience, ms: number): Promise<R> {
+async function within<R>(attempt: () => Promise<R>, { system }: Patience, ms: number): Promise<R> {
   const over = new AbortController();
   try {
-    return await Promise.race([attempt(), silence(system, ms, AbortSignal.any([over.signal, signal]))]);
+    return await Promise.race([attempt(), silence(system, ms, over.signal)]);
   } finally {
     over.abort();
   }

@@ -41,7 +41,7 @@ export async function connectRedis(context: BackendContext, attemptSeconds: numb
     client.on('error', (error: Error) => {
       if (isDown) return; // once a loss, not once an attempt
       isDown = true;
-      system.log.warn({ err: error, redis: where, role }, 'Redis cannot be reached; trying again');
+      system.log.warn({ err: withoutCommand(error), redis: where, role }, 'Redis cannot be reached; trying again');
     });
     client.on('ready', () => {
       if (isDown) system.log.info({ redis: where, role }, 'Redis is back');
@@ -54,16 +54,25 @@ export async function connectRedis(context: BackendContext, attemptSeconds: numb
 /** What went wrong, in our words: refused for good, or `BackendError` for what another attempt may cure. */
 export function redisError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
+  const cause = withoutCommand(error);
   if (/^(WRONGPASS|NOAUTH|NOPERM)\b|invalid password|without any password configured/.test(error.message)) {
     return new AccessRefused(
       `Redis refused the credentials of the result backend: ${error.message}. Check the user and password in resultBackend.`,
-      { cause: error },
+      { cause },
     );
   }
   const isAnswer = error.name === 'ReplyError';
   const isPassing = /^(LOADING|OOM|READONLY|MISCONF|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|EXECABORT)\b/;
-  if (isAnswer && !isPassing.test(error.message)) return error;
-  return new BackendError(`Redis could not do what it was asked: ${error.message}`, { cause: error });
+  if (isAnswer && !isPassing.test(error.message)) return cause;
+  return new BackendError(`Redis could not do what it was asked: ${error.message}`, { cause });
+}
+
+/** ioredis hangs the command on its errors: the password of a login, the value of a result. Neither belongs into a log. */
+function withoutCommand(error: Error): Error {
+  const clean = new Error(error.message);
+  clean.name = error.name;
+  if (error.stack !== undefined) clean.stack = error.stack;
+  return clean;
 }
 
 async function loadDriver(): Promise<Pick<typeof import('ioredis'), 'Redis'>> {

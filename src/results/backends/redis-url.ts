@@ -44,7 +44,8 @@ export function parseRedisUrl(given: string, settings: BackendSettings): RedisAd
     if (path === '' || path === '/') throw problem('it names no socket: redis+socket:///path/to/redis.sock');
     return { path, db: database(query.get('virtual_host') ?? query.get('db') ?? settings.redisDb), ...login };
   }
-  const host = decode(url.hostname).replace(/^\[(.*)\]$/, '$1') || settings.redisHost || 'localhost';
+  const named = url.hostname === unsaid ? '' : decode(url.hostname).replace(/^\[(.*)\]$/, '$1');
+  const host = named || settings.redisHost || 'localhost';
   const fromPath = decode(url.pathname.replace(/^\//, ''));
   return {
     host,
@@ -60,10 +61,12 @@ export function isInsecure(address: RedisAddress): boolean {
   return address.tls?.rejectUnauthorized === false;
 }
 
+const unsaid = 'unsaid.invalid';
+
 function parse(given: string): URL {
   const text = given.includes('://') ? given : `${given.replace(/:$/, '')}://`;
   // The WHATWG parser wants a host, which Celery's `redis://` and `redis:///1` leave out.
-  const withHost = text.replace(/^(rediss?):\/\/(?=$|[/?])/, '$1://localhost');
+  const withHost = text.replace(/^(rediss?):\/\/(?=$|[/?])/, `$1://${unsaid}`);
   try {
     return new URL(withHost);
   } catch {

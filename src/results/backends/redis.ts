@@ -3,6 +3,7 @@
  * (celery-protocol.md section 12). Two connections: one for commands, one that is subscribed; the channel of a task is its key.
  * Pub/sub forgets who was away, so whoever waits reads the key after subscribing, and again after each reconnect.
  */
+import { setMaxListeners } from 'node:events';
 import type { Redis } from 'ioredis';
 import { ImproperlyConfigured } from '../../core/errors.ts';
 import { readyStates } from '../../core/states.ts';
@@ -54,6 +55,7 @@ class RedisBackend implements ResultBackend {
     this.#contentType = contentType ?? 'application/json';
     this.#expiresSeconds = Math.ceil(settings.resultExpires ?? 0);
     this.#attemptMs = attemptSeconds * 1000;
+    setMaxListeners(0, this.#isClosed.signal); // one for each operation under way
     this.#known = new KnownStates({ system, onReleased: (taskId) => this.#unsubscribe(taskId) });
   }
 

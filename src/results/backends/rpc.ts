@@ -5,7 +5,7 @@
  */
 import { Consumer, type Delivery, deleteQueue, Queue } from '../../amqp/index.ts';
 import type { Publication } from '../../core/envelope.ts';
-import { ImproperlyConfigured } from '../../core/errors.ts';
+import { DecodeError, ImproperlyConfigured } from '../../core/errors.ts';
 import { decodeResult, type EncodedResult } from '../../message/index.ts';
 import { pendingMeta, type ReplyAddress, type ResultBackend, type ResultMeta, type WatchOptions } from '../backend.ts';
 import { BackendError } from '../errors.ts';
@@ -104,7 +104,10 @@ class RpcBackend implements ResultBackend {
     const { contentType, contentEncoding, correlationId } = envelope.properties;
     const { codec, accept, errors, system } = this.#context;
     try {
-      this.#known.learn(decodeResult(envelope.body, contentType, contentEncoding, codec, { accept, errors }));
+      const meta = decodeResult(envelope.body, contentType, contentEncoding, codec, { accept, errors });
+      const taskId = meta.taskId === '' ? correlationId : meta.taskId;
+      if (taskId === undefined || taskId === '') throw new DecodeError('The result says nowhere whose it is.');
+      this.#known.learn({ ...meta, taskId });
     } catch (error) {
       // Whoever waits for it hears why instead of waiting for ever.
       system.log.warn({ err: error, taskId: correlationId, contentType }, 'A result cannot be read');
@@ -123,7 +126,7 @@ class RpcBackend implements ResultBackend {
       const consumer = await consuming;
       const connection = await broker.connection();
       await consumer.close();
-      if (connection.isOpen) await deleteQueue(connection, this.replyTo, system);
+      if (connection.isOpen) await deleteQueue(connection, this.replyTo);
     } catch (error) {
       // The queue deletes itself after `x-expires`.
       system.log.debug({ err: error, queue: this.replyTo }, 'The reply queue could not be deleted');
