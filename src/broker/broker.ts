@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { nodeSystem, type System } from '../core/system.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
+import { Deprecations } from './deprecations.ts';
 import { Vhost } from './vhost.ts';
 import type { Outbox } from './wire/outbox.ts';
 
@@ -18,6 +19,11 @@ export interface BrokerOptions {
   readonly users?: Readonly<Record<string, string>>;
   /** The virtual hosts there are, or `'any'` to make each one that a client asks for. Default `['/']`. */
   readonly vhosts?: 'any' | readonly string[];
+  /**
+   * Refuse what RabbitMQ's newest version refuses: queues that are neither durable nor exclusive, and prefetch limits
+   * for a whole channel. Default false: a warning in the log, which Python Celery 5.6 needs.
+   */
+  readonly strict?: boolean;
   /** Time, ids and the logger. Default: the real ones, silent. */
   readonly system?: System;
 }
@@ -26,6 +32,8 @@ export interface BrokerStats {
   readonly connections: number;
   readonly channels: number;
   readonly queues: readonly QueueStats[];
+  /** How often clients asked for what RabbitMQ's newest version refuses, by feature. */
+  readonly deprecated: Readonly<Record<string, number>>;
 }
 
 export interface QueueStats {
@@ -66,6 +74,7 @@ export interface Broker extends AsyncDisposable {
 class BrokerServer implements Broker, ConnectionHost {
   readonly system: System;
   readonly #server: Server;
+  readonly #deprecations: Deprecations;
   readonly #users: ReadonlyMap<string, string>;
   readonly #takesAnyVhost: boolean;
   readonly #vhosts = new Map<string, Vhost>();
@@ -76,8 +85,9 @@ class BrokerServer implements Broker, ConnectionHost {
   #port = 0;
   #closing: Promise<void> | undefined;
 
-  constructor({ users = { guest: 'guest' }, vhosts = ['/'], system = nodeSystem() }: BrokerOptions) {
+  constructor({ users = { guest: 'guest' }, vhosts = ['/'], strict = false, system = nodeSystem() }: BrokerOptions) {
     this.system = system;
+    this.#deprecations = new Deprecations({ isStrict: strict, log: system.log });
     this.#users = new Map(Object.entries(users));
     this.#takesAnyVhost = vhosts === 'any';
     for (const name of vhosts === 'any' ? ['/'] : vhosts) this.addVhost(name);
@@ -107,7 +117,7 @@ class BrokerServer implements Broker, ConnectionHost {
   }
 
   addVhost(name: string): void {
-    if (!this.#vhosts.has(name)) this.#vhosts.set(name, new Vhost(name, this.system));
+    if (!this.#vhosts.has(name)) this.#vhosts.set(name, new Vhost(name, this.system, this.#deprecations));
   }
 
   vhost(name: string): Vhost | undefined {
@@ -125,14 +135,14 @@ class BrokerServer implements Broker, ConnectionHost {
 
   unblock(): void {
     this.#blockedReason = undefined;
-    for (const connection of this.#connections) connection.blockingChanged();
+    for (const connection of this.#connections) connection.unblock();
   }
 
   stats(): BrokerStats {
     const connections = [...this.#connections];
     return {
       connections: connections.length,
-      channels: connections.reduce((sum, { channels }) => sum + [...channels].length, 0),
+      channels: connections.reduce((sum, { channels }) => sum + channels.size, 0),
       queues: [...this.#vhosts.values()].flatMap((vhost) =>
         [...vhost.queues].map((queue) => ({
           vhost: vhost.name,
@@ -142,6 +152,7 @@ class BrokerServer implements Broker, ConnectionHost {
           consumers: queue.consumerCount,
         })),
       ),
+      deprecated: this.#deprecations.uses,
     };
   }
 
@@ -157,7 +168,7 @@ class BrokerServer implements Broker, ConnectionHost {
   async #close(): Promise<void> {
     const closed = this.#server.listening ? once(this.#server, 'close') : undefined;
     this.#server.close();
-    for (const connection of this.#connections) connection.close();
+    for (const connection of this.#connections) connection.close('broker forced connection closure');
     await closed;
   }
 

@@ -1,24 +1,19 @@
 /**
- * One channel of a connection: which methods do what, publishing, consuming and settling. A refusal is thrown as an
- * `AmqpError`; the connection answers it with the right close.
+ * One channel of a connection: which method does what. Publishing and consuming have their own files; what is about
+ * exchanges and queues is here, because it is short. A refusal is thrown as an `AmqpError`; the connection answers it.
  *
  *   open -> closing (an error was sent; everything but close-ok is ignored) -> closed
  */
 import type { Buffer } from 'node:buffer';
-import { Confirms } from './confirms.ts';
-import { Consumer, type ConsumerHost } from './consumer.ts';
-import { carbonKeys } from './dead-letters.ts';
-import { AmqpError } from './errors.ts';
-import type { Entry, Message } from './message.ts';
-import { ContentAssembly } from './publishing.ts';
+import { Consuming } from './consuming.ts';
+import { isReplyName, replyQueue } from './direct-reply.ts';
+import { AmqpError, noSuch, onDefaultExchange } from './errors.ts';
+import { Publishing } from './publishing.ts';
 import type { Queue } from './queue.ts';
-import { requeueAll, type Unsettled, UnsettledDeliveries } from './unsettled.ts';
-import { shortId, type Vhost } from './vhost.ts';
+import type { Vhost } from './vhost.ts';
 import { ByteReader } from './wire/bytes.ts';
-import { emptyTable, integerOf, textsOf } from './wire/field-table.ts';
 import { type Fields, type Method, type MethodName, methodKey, readMethod } from './wire/methods.ts';
 import type { Outbox } from './wire/outbox.ts';
-import { encodeProperties } from './wire/properties.ts';
 
 /** What a channel asks of its connection. */
 export interface ChannelHost {
@@ -27,121 +22,45 @@ export interface ChannelHost {
   readonly user: string;
   /** The client understands `basic.cancel` from the server. */
   readonly takesCancel: boolean;
-  /** `connection` for ownership of exclusive queues. */
+  /** Whom exclusive queues belong to. */
   readonly identity: object;
-}
-
-interface Publish {
-  readonly message: Message;
-  readonly exchange: string;
-  readonly keys: readonly string[];
-  readonly isMandatory: boolean;
-  /** The confirm number; 0 without confirms. */
-  readonly confirm: number;
-}
-
-interface Transaction {
-  readonly publishes: Publish[];
-  readonly settles: { readonly kind: 'ack' | 'reject' | 'requeue'; readonly deliveries: readonly Unsettled[] }[];
 }
 
 const publishKey = methodKey('basic.publish');
 
-export class Channel implements ConsumerHost {
+export class Channel {
   readonly number: number;
+  readonly publishing: Publishing;
+  readonly consuming: Consuming;
   readonly #host: ChannelHost;
-  readonly #outbox: Outbox;
   readonly #vhost: Vhost;
-  readonly #consumers = new Map<string, Consumer>();
-  readonly #unsettled = new UnsettledDeliveries();
-  #content: ContentAssembly | undefined;
-  #confirms: Confirms | undefined;
-  #transaction: Transaction | undefined;
-  #lastTag = 0;
-  /** For consumers to come. */
-  #prefetch = 0;
-  /** Shared by all consumers of the channel; 0 for none. */
-  #sharedPrefetch = 0;
-  /** Unacknowledged deliveries that count towards the shared limit. */
-  #sharedCount = 0;
+  #isTransactional = false;
   /** The queue declared last, which an empty name means. */
   #lastQueue: string | undefined;
 
   constructor(number: number, host: ChannelHost) {
     this.number = number;
     this.#host = host;
-    this.#outbox = host.outbox;
     this.#vhost = host.vhost;
-  }
-
-  get unsettledCount(): number {
-    return this.#unsettled.size;
+    this.consuming = new Consuming(number, host);
+    this.publishing = new Publishing(number, host, () => this.consuming.replyKey);
   }
 
   /** A method frame. */
   onMethod(buffer: Buffer, start: number, end: number): void {
-    if (this.#content !== undefined) throw new AmqpError('UNEXPECTED_FRAME', 'expected content header');
-    if (end - start >= 4 && buffer.readUInt32BE(start) === publishKey) {
-      this.#content = new ContentAssembly(buffer, start, end);
-      return;
-    }
-    this.#handle(readMethod(new ByteReader(buffer, start, end)));
+    if (this.publishing.isExpectingContent) throw this.publishing.unexpected();
+    if (end - start >= 4 && buffer.readUInt32BE(start) === publishKey) this.publishing.onPublish(buffer, start, end);
+    else this.#handle(readMethod(new ByteReader(buffer, start, end)));
   }
 
-  onHeader(buffer: Buffer, start: number, end: number): void {
-    if (this.#content === undefined)
-      throw new AmqpError('UNEXPECTED_FRAME', 'expected method frame, got content header');
-    this.#content.header(buffer, start, end);
-    this.#published(this.#content);
-  }
-
-  onBody(buffer: Buffer, start: number, end: number): void {
-    if (this.#content === undefined) throw new AmqpError('UNEXPECTED_FRAME', 'expected method frame, got content body');
-    this.#content.body(buffer, start, end);
-    this.#published(this.#content);
-  }
-
-  /** Ends consumers, and gives back what was not settled. */
+  /** Gives everything back; what was published is confirmed first. */
   release(): void {
-    for (const consumer of this.#consumers.values()) consumer.queue.removeConsumer(consumer);
-    this.#consumers.clear();
-    const open = this.#unsettled.takeAll();
-    for (const { deliveries } of this.#transaction?.settles ?? []) open.push(...deliveries);
-    requeueAll(open);
-    this.#confirms?.flush(this);
-  }
-
-  /** The connection reads again. */
-  wakeConsumers(): void {
-    for (const consumer of this.#consumers.values()) consumer.queue.wake(consumer);
-  }
-
-  canTake(): boolean {
-    return (this.#sharedPrefetch === 0 || this.#sharedCount < this.#sharedPrefetch) && !this.#outbox.isCongested;
-  }
-
-  deliver(consumer: Consumer, entry: Entry): void {
-    this.#lastTag += 1;
-    if (consumer.spec.noAck) consumer.queue.settle(entry);
-    else {
-      consumer.unacknowledged += 1;
-      this.#sharedCount += 1;
-      this.#unsettled.add({ tag: this.#lastTag, queue: consumer.queue, entry, consumer });
-    }
-    this.#outbox.deliver(this.number, consumer.tagBytes, this.#lastTag, entry.isRedelivered, entry.message);
-  }
-
-  cancelled(consumer: Consumer): void {
-    this.#consumers.delete(consumer.spec.tag);
-    if (this.#host.takesCancel) this.#send('basic.cancel', { consumerTag: consumer.spec.tag, nowait: true });
-  }
-
-  confirm(kind: 'ack' | 'nack', tag: number, multiple: boolean): void {
-    this.#outbox.confirm(this.number, kind, tag, multiple);
+    this.consuming.release();
+    this.publishing.flush();
   }
 
   #send<N extends MethodName>(name: N, fields: Partial<Fields<N>> = {}): void {
-    this.#outbox.method(this.number, name, fields);
+    this.#host.outbox.method(this.number, name, fields);
   }
 
   #handle(method: Method): void {
@@ -163,8 +82,7 @@ export class Channel implements ConsumerHost {
         break;
       case 'exchange.bind':
       case 'exchange.unbind': {
-        const destination = { kind: 'exchange', name: method.destination } as const;
-        const request = { ...method, destination };
+        const request = { ...method, destination: { kind: 'exchange', name: method.destination } } as const;
         if (method.name === 'exchange.bind') this.#vhost.bind(request, this.#host.identity);
         else this.#vhost.unbind(request, this.#host.identity);
         if (!method.nowait) this.#send(`${method.name}-ok`);
@@ -174,20 +92,13 @@ export class Channel implements ConsumerHost {
         this.#declareQueue(method);
         break;
       case 'queue.bind':
-      case 'queue.unbind': {
-        const queue = this.#queueName(method.queue);
-        const key = method.queue === '' && method.routingKey === '' ? queue : method.routingKey;
-        const request = {
-          source: method.exchange,
-          destination: { kind: 'queue', name: queue },
-          routingKey: key,
-          arguments: method.arguments,
-        } as const;
-        if (method.name === 'queue.bind') this.#vhost.bind(request, this.#host.identity);
-        else this.#vhost.unbind(request, this.#host.identity);
-        if (method.name === 'queue.unbind' || !method.nowait) this.#send(`${method.name}-ok`);
+        this.#vhost.bind(this.#bindingOf(method), this.#host.identity);
+        if (!method.nowait) this.#send('queue.bind-ok');
         break;
-      }
+      case 'queue.unbind':
+        this.#vhost.unbind(this.#bindingOf(method), this.#host.identity);
+        this.#send('queue.unbind-ok');
+        break;
       case 'queue.purge': {
         const messageCount = this.#queue(method.queue).purge();
         if (!method.nowait) this.#send('queue.purge-ok', { messageCount });
@@ -199,63 +110,62 @@ export class Channel implements ConsumerHost {
         break;
       }
       case 'basic.qos':
-        this.#qos(method);
+        this.consuming.qos(method);
         this.#send('basic.qos-ok');
         break;
       case 'basic.consume':
         this.#consume(method);
         break;
       case 'basic.cancel':
-        this.#cancel(method.consumerTag);
+        this.consuming.cancel(method.consumerTag);
         if (!method.nowait) this.#send('basic.cancel-ok', { consumerTag: method.consumerTag });
         break;
       case 'basic.get':
-        this.#get(method);
+        if (!this.consuming.get(this.#queue(method.queue), method.noAck)) this.#send('basic.get-empty');
         break;
       case 'basic.ack':
-        this.#settle('ack', this.#unsettled.take(method.deliveryTag, method.multiple));
+        this.consuming.settle('ack', method.deliveryTag, method.multiple);
         break;
       case 'basic.reject':
-        this.#settle(method.requeue ? 'requeue' : 'reject', this.#unsettled.take(method.deliveryTag, false));
+        this.consuming.settle(method.requeue ? 'requeue' : 'reject', method.deliveryTag, false);
         break;
       case 'basic.nack':
-        this.#settle(method.requeue ? 'requeue' : 'reject', this.#unsettled.take(method.deliveryTag, method.multiple));
+        this.consuming.settle(method.requeue ? 'requeue' : 'reject', method.deliveryTag, method.multiple);
         break;
       case 'basic.recover':
       case 'basic.recover-async':
         if (!method.requeue) throw new AmqpError('NOT_IMPLEMENTED', 'requeue=false');
-        this.#settleNow('requeue', this.#unsettled.takeAll());
+        this.consuming.recover();
         if (method.name === 'basic.recover') this.#send('basic.recover-ok');
         break;
       case 'confirm.select':
-        if (this.#transaction !== undefined) {
-          throw new AmqpError('PRECONDITION_FAILED', 'cannot switch from tx to confirm mode');
-        }
-        this.#confirms ??= new Confirms();
+        this.#startConfirming();
         if (!method.nowait) this.#send('confirm.select-ok');
         break;
       case 'tx.select':
-        if (this.#confirms !== undefined) {
-          throw new AmqpError('PRECONDITION_FAILED', 'cannot switch from confirm to tx mode');
-        }
-        this.#transaction ??= { publishes: [], settles: [] };
+        this.#startTransaction();
         this.#send('tx.select-ok');
         break;
       case 'tx.commit':
+        this.#assertTransactional();
         this.#commit();
+        this.#send('tx.commit-ok');
         break;
       case 'tx.rollback':
-        this.#rollback();
+        this.#assertTransactional();
+        this.publishing.rollback();
+        this.consuming.rollback();
+        this.#send('tx.rollback-ok');
         break;
       default:
-        throw new AmqpError('COMMAND_INVALID', `unimplemented method '${method.name}'`);
+        throw new AmqpError('COMMAND_INVALID', 'unimplemented method');
     }
   }
 
   #declareExchange(method: Fields<'exchange.declare'>): void {
     const { exchange: name } = method;
+    if (name === '') throw new AmqpError('ACCESS_REFUSED', onDefaultExchange);
     if (method.passive) this.#vhost.needExchange(name);
-    else if (name === '') throw new AmqpError('ACCESS_REFUSED', 'operation not permitted on the default exchange');
     else {
       this.#vhost.declareExchange({
         name,
@@ -269,17 +179,22 @@ export class Channel implements ConsumerHost {
   }
 
   #deleteExchange({ exchange: name, ifUnused }: Fields<'exchange.delete'>): void {
-    if (name === '') throw new AmqpError('ACCESS_REFUSED', 'operation not permitted on the default exchange');
+    if (name === '') throw new AmqpError('ACCESS_REFUSED', onDefaultExchange);
     if (name.startsWith('amq.')) {
-      throw new AmqpError('ACCESS_REFUSED', `exchange name '${name}' contains reserved prefix 'amq.*'`);
+      const text = `deletion of system exchange '${name}' in vhost '${this.#vhost.name}' not allowed`;
+      throw new AmqpError('ACCESS_REFUSED', text);
     }
     this.#vhost.deleteExchange(name, ifUnused);
   }
 
   #declareQueue(method: Fields<'queue.declare'>): void {
+    if (isReplyName(method.queue)) {
+      this.#declareReplyQueue(method.queue);
+      return;
+    }
     const { identity } = this.#host;
     const queue = method.passive
-      ? this.#queue(method.queue)
+      ? this.#vhost.needQueue(method.queue, identity)
       : this.#vhost.declareQueue(
           {
             name: method.queue,
@@ -290,14 +205,19 @@ export class Channel implements ConsumerHost {
           },
           identity,
         );
-    if (method.passive) queue.used();
+    queue.used();
     this.#lastQueue = queue.name;
     if (method.nowait) return;
-    this.#send('queue.declare-ok', {
-      queue: queue.name,
-      messageCount: queue.readyCount,
-      consumerCount: queue.consumerCount,
-    });
+    const { name, readyCount: messageCount, consumerCount } = queue;
+    this.#send('queue.declare-ok', { queue: name, messageCount, consumerCount });
+  }
+
+  /** Asks whether somebody is there to take answers. */
+  #declareReplyQueue(name: string): void {
+    if (name !== replyQueue && this.#vhost.replies.find(name) === undefined) {
+      throw noSuch('queue', name, this.#vhost.name);
+    }
+    this.#send('queue.declare-ok', { queue: name, messageCount: 0, consumerCount: 1 });
   }
 
   #queueName(name: string): string {
@@ -310,135 +230,46 @@ export class Channel implements ConsumerHost {
     return this.#vhost.needQueue(this.#queueName(name), this.#host.identity);
   }
 
-  #qos({ prefetchSize, prefetchCount, global }: Fields<'basic.qos'>): void {
-    if (prefetchSize !== 0) throw new AmqpError('NOT_IMPLEMENTED', `prefetch_size!=0 (${prefetchSize})`);
-    if (!global) this.#prefetch = prefetchCount;
-    else {
-      this.#sharedPrefetch = prefetchCount;
-      this.wakeConsumers();
-    }
+  /** No queue and no key: the queue declared last, under its own name. */
+  #bindingOf(method: Fields<'queue.unbind'>) {
+    const name = this.#queueName(method.queue);
+    const routingKey = method.queue === '' && method.routingKey === '' ? name : method.routingKey;
+    const { exchange: source, arguments: given } = method;
+    return { source, destination: { kind: 'queue', name }, routingKey, arguments: given } as const;
   }
 
   #consume(method: Fields<'basic.consume'>): void {
-    const queue = this.#queue(method.queue);
-    const tag = method.consumerTag === '' ? `amq.ctag-${shortId(this.#vhost.system)}` : method.consumerTag;
-    if (this.#consumers.has(tag)) throw new AmqpError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
-    const taken = [...queue.consumers];
-    if (taken.some((other) => other.spec.isExclusive) || (method.exclusive && taken.length > 0)) {
-      throw new AmqpError('ACCESS_REFUSED', `queue '${queue.name}' in vhost '${this.#vhost.name}' in exclusive use`);
+    const started = (consumerTag: string): void => {
+      if (!method.nowait) this.#send('basic.consume-ok', { consumerTag });
+    };
+    if (method.queue === replyQueue) started(this.consuming.consumeReplies(method));
+    else this.consuming.consume(this.#queue(method.queue), method, started);
+  }
+
+  #startConfirming(): void {
+    if (this.#isTransactional) throw new AmqpError('PRECONDITION_FAILED', 'cannot switch from tx to confirm mode');
+    this.publishing.startConfirming();
+  }
+
+  #startTransaction(): void {
+    if (this.publishing.isConfirming) {
+      throw new AmqpError('PRECONDITION_FAILED', 'cannot switch from confirm to tx mode');
     }
-    const consumer = new Consumer(
-      {
-        tag,
-        queue,
-        noAck: method.noAck,
-        isExclusive: method.exclusive,
-        priority: integerOf(method.arguments.get('x-priority')) ?? 0,
-        prefetch: this.#prefetch,
-      },
-      this,
-    );
-    this.#consumers.set(tag, consumer);
-    if (!method.nowait) this.#send('basic.consume-ok', { consumerTag: tag });
-    queue.addConsumer(consumer);
+    this.#isTransactional = true;
+    this.publishing.startTransaction();
+    this.consuming.startTransaction();
   }
 
-  #cancel(tag: string): void {
-    const consumer = this.#consumers.get(tag);
-    if (consumer === undefined) return;
-    this.#consumers.delete(tag);
-    consumer.queue.removeConsumer(consumer);
+  #assertTransactional(): void {
+    if (!this.#isTransactional) throw new AmqpError('PRECONDITION_FAILED', 'channel is not transactional');
   }
 
-  #get({ queue: name, noAck }: Fields<'basic.get'>): void {
-    const queue = this.#queue(name);
-    const entry = queue.take();
-    if (entry === undefined) {
-      this.#send('basic.get-empty');
-      return;
-    }
-    this.#lastTag += 1;
-    if (noAck) queue.settle(entry);
-    else this.#unsettled.add({ tag: this.#lastTag, queue, entry, consumer: undefined });
-    this.#outbox.getOk(this.number, this.#lastTag, entry.isRedelivered, queue.readyCount, entry.message);
-  }
-
-  #settle(kind: 'ack' | 'reject' | 'requeue', deliveries: readonly Unsettled[]): void {
-    if (this.#transaction === undefined) this.#settleNow(kind, deliveries);
-    else this.#transaction.settles.push({ kind, deliveries });
-  }
-
-  #settleNow(kind: 'ack' | 'reject' | 'requeue', deliveries: readonly Unsettled[]): void {
-    const isSharedLimitReached = this.#sharedPrefetch > 0 && this.#sharedCount >= this.#sharedPrefetch;
-    const freed = new Set<Consumer>();
-    for (const { queue, entry, consumer } of deliveries) {
-      if (consumer !== undefined) {
-        consumer.unacknowledged -= 1;
-        this.#sharedCount -= 1;
-        freed.add(consumer);
-      }
-      if (kind === 'ack') queue.settle(entry);
-      else if (kind === 'reject') queue.reject(entry);
-    }
-    if (kind === 'requeue') requeueAll(deliveries);
-    if (isSharedLimitReached) this.wakeConsumers();
-    else for (const consumer of freed) consumer.queue.wake(consumer);
-  }
-
-  /** The content is whole, perhaps: then it is a message. */
-  #published(content: ContentAssembly): void {
-    if (!content.isWhole) return;
-    this.#content = undefined;
-    const { exchange, routingKey, isMandatory } = content;
-    if (content.isImmediate) throw new AmqpError('NOT_IMPLEMENTED', 'immediate=true');
-    let message = content.message();
-    let keys: readonly string[] = [routingKey];
-    if (message.mayHaveCarbonKeys()) {
-      const properties = message.properties();
-      const headers = new Map(properties.headers ?? emptyTable);
-      const blind = textsOf(headers.get('BCC'));
-      keys = [routingKey, ...carbonKeys(headers), ...blind];
-      if (headers.delete('BCC')) {
-        const encoded = encodeProperties({ ...properties, headers });
-        message = message.withProperties(encoded, blind);
-      }
-    }
-    const publish: Publish = { message, exchange, keys, isMandatory, confirm: this.#confirms?.next() ?? 0 };
-    this.#vhost.needExchange(exchange);
-    if (this.#transaction !== undefined) this.#transaction.publishes.push(publish);
-    else this.#publish(publish);
-  }
-
-  #publish({ message, exchange: name, keys, isMandatory, confirm }: Publish): void {
-    const exchange = this.#vhost.needExchange(name);
-    let isRouted = false;
-    let isRefused = false;
-    for (const queue of this.#vhost.route(exchange, keys, message)) {
-      isRouted = true;
-      if (queue.publish(message) === 'refused') isRefused = true;
-    }
-    if (!isRouted && isMandatory) this.#outbox.returned(this.number, 312, 'NO_ROUTE', message);
-    if (this.#confirms === undefined) return;
-    this.#confirms.decide(confirm, isRefused ? 'nack' : 'ack');
-    this.#outbox.beforeFlush(this.#flushConfirms);
-  }
-
-  readonly #flushConfirms = (): void => this.#confirms?.flush(this);
-
+  /** Acknowledgements take effect even when a queue refused a publish: RabbitMQ's transactions are no more than that. */
   #commit(): void {
-    if (this.#transaction === undefined) throw new AmqpError('PRECONDITION_FAILED', 'channel is not transactional');
-    const { publishes, settles } = this.#transaction;
-    this.#transaction = { publishes: [], settles: [] };
-    for (const publish of publishes) this.#publish(publish);
-    for (const { kind, deliveries } of settles) this.#settleNow(kind, deliveries);
-    this.#send('tx.commit-ok');
-  }
-
-  #rollback(): void {
-    if (this.#transaction === undefined) throw new AmqpError('PRECONDITION_FAILED', 'channel is not transactional');
-    const { settles } = this.#transaction;
-    this.#transaction = { publishes: [], settles: [] };
-    this.#unsettled.restore(settles.flatMap(({ deliveries }) => deliveries));
-    this.#send('tx.rollback-ok');
+    try {
+      this.publishing.commit();
+    } finally {
+      this.consuming.commit();
+    }
   }
 }

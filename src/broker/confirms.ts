@@ -2,9 +2,7 @@
  * Publisher confirms of one channel: which publishes are decided, and how to say so in few frames. What was decided during
  * one turn of the event loop goes out together, as one `multiple` where nothing before it is open.
  */
-export interface ConfirmWriter {
-  confirm(kind: 'ack' | 'nack', tag: number, multiple: boolean): void;
-}
+export type TellConfirm = (kind: 'ack' | 'nack', tag: number, multiple: boolean) => void;
 
 export class Confirms {
   #last = 0;
@@ -26,8 +24,8 @@ export class Confirms {
   }
 
   /** Tells what is decided. */
-  flush(writer: ConfirmWriter): void {
-    for (const tag of this.#nacked) writer.confirm('nack', tag, false);
+  flush(tell: TellConfirm): void {
+    for (const tag of this.#nacked) tell('nack', tag, false);
     this.#nacked = [];
     if (this.#acked.length === 0) return;
     let horizon = this.#last;
@@ -45,8 +43,8 @@ export class Confirms {
         highest = Math.max(highest, tag);
       }
     }
-    if (covered > 0) writer.confirm('ack', highest, covered > 1);
-    for (const tag of beyond) writer.confirm('ack', tag, false);
+    if (covered > 0) tell('ack', highest, covered > 1);
+    for (const tag of beyond) tell('ack', tag, false);
     this.#acked = [];
   }
 }

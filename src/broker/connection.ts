@@ -1,22 +1,21 @@
 /**
- * One client: the handshake, frames to channels, heartbeats both ways, and how it ends.
+ * One client: its socket, frames to channels, heartbeats both ways, and how it ends.
  *
- *   header -> start -> tune -> open -> running -> closing (we sent close) -> closed
+ *   handshake -> running -> closing (we sent connection.close) -> closed
  *
  * Nothing thrown below gets past here: a refusal closes the channel or the connection, and whatever else goes wrong
  * closes this connection alone.
  */
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { System } from '../core/system.ts';
-import { mechanisms, readCredentials } from './authentication.ts';
 import { Channel, type ChannelHost } from './channel.ts';
 import { AmqpError } from './errors.ts';
+import { frameMaxOffered, Handshake, type HandshakeHost, protocolHeader, type Session } from './handshake.ts';
 import type { Vhost } from './vhost.ts';
 import { ByteReader, WireError } from './wire/bytes.ts';
-import { field, type Table } from './wire/field-table.ts';
-import { FrameParser, frameBody, frameHeader, frameHeartbeat, frameMethod } from './wire/frames.ts';
-import { type Fields, type Method, readMethod, UnknownMethod } from './wire/methods.ts';
+import { FrameError, FrameParser, frameBody, frameHeader, frameHeartbeat, frameMethod } from './wire/frames.ts';
+import { type Method, readMethod, UnknownMethod } from './wire/methods.ts';
 import { Outbox } from './wire/outbox.ts';
 
 /** What a connection asks of the broker. */
@@ -30,43 +29,40 @@ export interface ConnectionHost {
   closed(connection: Connection): void;
 }
 
-type State = 'header' | 'start' | 'tune' | 'open' | 'running' | 'closing' | 'closed';
+type MethodIds = readonly [classId: number, methodId: number];
 
-export const channelMaxOffered = 2047;
-export const frameMaxOffered = 131072;
-export const heartbeatOffered = 60;
-/** The smallest frame a peer may insist on. */
-const frameMin = 4096;
-const protocolHeader = 'AMQP\x00\x00\x09\x01';
 /** A client that does not get through the handshake in this time is dropped, as RabbitMQ does. */
 const handshakeLimitMs = 10_000;
 /** How long a client may take to answer `connection.close`. */
 const closeLimitMs = 5_000;
+const channelClass = 20;
+const publishIds: MethodIds = [60, 40];
+const noIds: MethodIds = [0, 0];
 
-export class Connection implements ChannelHost {
+export class Connection implements ChannelHost, HandshakeHost {
   readonly outbox: Outbox;
   readonly identity: object = this;
-  user = '';
-  #vhost: Vhost | undefined;
-  #state: State = 'header';
-  #capabilities: Table = new Map();
-  #channelMax = channelMaxOffered;
+  #state: 'handshake' | 'running' | 'closing' | 'closed' = 'handshake';
+  #session: Session | undefined;
   #isBlocked = false;
   #lastReadAt: number;
-  #cancelTimer: () => void = () => undefined;
+  #cancelTimer: () => void;
+  /** The method being handled, for the error that it may end in. */
+  #handling: MethodIds = noIds;
   readonly #socket: Socket;
   readonly #host: ConnectionHost;
+  readonly #handshake: Handshake;
   readonly #parser: FrameParser;
   readonly #channels = new Map<number, Channel>();
   /** Channels closed by us that have not answered yet. */
   readonly #closingChannels = new Set<number>();
-  #header: Buffer[] = [];
 
   constructor(socket: Socket, host: ConnectionHost) {
     this.#socket = socket;
     this.#host = host;
     this.#lastReadAt = host.system.monotonic();
     this.outbox = new Outbox(socket, (outbox) => host.scheduleFlush(outbox));
+    this.#handshake = new Handshake(this);
     this.#parser = new FrameParser(frameMaxOffered, (type, channel, buffer, start, end) =>
       this.#onFrame(type, channel, buffer, start, end),
     );
@@ -78,25 +74,26 @@ export class Connection implements ChannelHost {
     this.#cancelTimer = host.system.after(handshakeLimitMs, () => this.destroy());
   }
 
-  get vhost(): Vhost {
-    if (this.#vhost === undefined) throw new TypeError('The connection has no virtual host yet.');
-    return this.#vhost;
+  get user(): string {
+    return this.#session?.user ?? '';
   }
 
   get takesCancel(): boolean {
     return this.#can('consumer_cancel_notify');
   }
 
-  get channels(): Iterable<Channel> {
-    return this.#channels.values();
+  get channels(): ReadonlyMap<number, Channel> {
+    return this.#channels;
+  }
+
+  get vhost(): Vhost {
+    if (this.#session === undefined) throw new TypeError('The connection has no virtual host yet.');
+    return this.#session.vhost;
   }
 
   /** Ends the connection from our side: the client is told, then the socket is closed. */
-  close(
-    code: 'CONNECTION_FORCED' | 'NOT_ALLOWED' = 'CONNECTION_FORCED',
-    text = 'broker forced connection closure',
-  ): void {
-    if (this.#state === 'running') this.#refuse(new AmqpError(code, text, 'connection'));
+  close(text: string): void {
+    if (this.#state === 'running') this.#refuse(new AmqpError('CONNECTION_FORCED', text));
     else this.destroy();
   }
 
@@ -104,96 +101,123 @@ export class Connection implements ChannelHost {
     this.#socket.destroy();
   }
 
-  /** Publishing is to stop or may go on. */
-  blockingChanged(): void {
-    if (this.#host.blockedReason !== undefined || !this.#isBlocked) return;
+  /** Publishing may go on. */
+  unblock(): void {
+    if (!this.#isBlocked) return;
     this.#isBlocked = false;
     if (this.#can('connection.blocked')) this.outbox.method(0, 'connection.unblocked', {});
+    this.#lastReadAt = this.#host.system.monotonic();
     this.#socket.resume();
   }
 
+  isUser(user: string, password: string): boolean {
+    return this.#host.isUser(user, password);
+  }
+
+  findVhost(name: string): Vhost | undefined {
+    return this.#host.vhost(name);
+  }
+
+  tuned(frameMax: number, heartbeatSeconds: number): void {
+    this.outbox.frameMax = frameMax;
+    this.#parser.frameMax = frameMax;
+    this.#cancelTimer();
+    if (heartbeatSeconds > 0) this.#beat(heartbeatSeconds * 1000);
+  }
+
+  opened(session: Session): void {
+    this.#session = session;
+    this.#state = 'running';
+  }
+
   #can(capability: string): boolean {
-    const value = this.#capabilities.get(capability);
-    return value?.type === 't' && value.value;
+    return this.#session?.capabilities.has(capability) === true;
   }
 
   #onData(chunk: Buffer): void {
     this.#lastReadAt = this.#host.system.monotonic();
     try {
-      if (this.#state === 'header') this.#onHeader(chunk);
-      else if (this.#state !== 'closed') this.#parser.push(chunk);
+      if (this.#state === 'closed') return;
+      if (this.#handshake.isAwaitingHeader) this.#onHeader(chunk);
+      else this.#parser.push(chunk);
     } catch (error) {
-      this.#refuse(asRefusal(error));
+      const isUnreadable = error instanceof FrameError;
+      if (isUnreadable) this.#handling = noIds;
+      this.#refuse(asRefusal(error), isUnreadable);
     }
   }
 
   #onHeader(chunk: Buffer): void {
-    this.#header.push(chunk);
-    const held = this.#header.length === 1 ? chunk : Buffer.concat(this.#header);
-    const expected = protocolHeader.slice(0, held.length);
-    if (held.toString('latin1', 0, Math.min(held.length, 8)) !== expected) {
-      this.outbox.raw(Buffer.from(protocolHeader, 'latin1'));
-      this.outbox.flush();
-      this.#state = 'closed';
-      this.#socket.end();
-      return;
-    }
-    if (held.length < 8) return;
-    this.#header = [];
-    this.#state = 'start';
-    this.outbox.method(0, 'connection.start', {
-      versionMajor: 0,
-      versionMinor: 9,
-      serverProperties: serverProperties(),
-      mechanisms: Buffer.from(mechanisms),
-      locales: Buffer.from('en_US'),
-    });
-    if (held.length > 8) this.#parser.push(held.subarray(8));
+    const answer = this.#handshake.onHeader(chunk);
+    if (answer === 'wrong') {
+      this.outbox.raw(protocolHeader);
+      this.#end();
+    } else if (answer !== 'more' && answer.rest.length > 0) this.#parser.push(answer.rest);
   }
 
   #onFrame(type: number, channelNumber: number, buffer: Buffer, start: number, end: number): void {
     if (this.#state === 'closed') return;
-    if (type === frameHeartbeat) return;
+    this.#handling = noIds;
+    if (type === frameMethod) {
+      if (end - start < 4) throw new WireError('a method frame has no method');
+      this.#handling = [buffer.readUInt16BE(start), buffer.readUInt16BE(start + 2)];
+    } else if (type === frameHeartbeat) {
+      if (channelNumber !== 0) throw new AmqpError('UNEXPECTED_FRAME', `a heartbeat on channel ${channelNumber}`);
+      if (start !== end) throw new WireError('a heartbeat has a payload');
+      return;
+    } else if (type !== frameHeader && type !== frameBody) throw new WireError(`frames of type ${type} are unknown`);
     if (channelNumber === 0) {
       if (type !== frameMethod) throw new AmqpError('UNEXPECTED_FRAME', `a frame of type ${type} on channel 0`);
       this.#onConnectionMethod(readMethod(new ByteReader(buffer, start, end)));
-      return;
-    }
-    if (this.#state === 'closing') return;
-    if (this.#state !== 'running')
+    } else if (this.#state === 'running') this.#onChannelFrame(type, channelNumber, buffer, start, end);
+    else if (this.#state === 'handshake') {
       throw new AmqpError('CHANNEL_ERROR', `channel ${channelNumber} before the connection is open`);
-    if (channelNumber > this.#channelMax) {
-      throw new AmqpError('NOT_ALLOWED', `channel ${channelNumber} is above the maximum of ${this.#channelMax}`);
     }
-    const channel = this.#channels.get(channelNumber);
+  }
+
+  #onChannelFrame(type: number, number: number, buffer: Buffer, start: number, end: number): void {
+    const channel = this.#channels.get(number);
     if (channel === undefined) {
-      this.#onFrameWithoutChannel(type, channelNumber, buffer, start, end);
+      this.#onFrameWithoutChannel(type, number, buffer, start, end);
       return;
     }
+    if (channel.publishing.isExpectingContent) this.#handling = publishIds;
     try {
-      if (type === frameMethod) {
-        if (end - start >= 4 && buffer.readUInt16BE(start) === 20) this.#onChannelMethod(channel, buffer, start, end);
-        else channel.onMethod(buffer, start, end);
-      } else if (type === frameHeader) {
-        channel.onHeader(buffer, start, end);
+      if (type === frameBody) channel.publishing.onBody(buffer, start, end);
+      else if (type === frameHeader) {
+        channel.publishing.onHeader(buffer, start, end);
         this.#blockPublisher();
-      } else if (type === frameBody) channel.onBody(buffer, start, end);
-      else throw new AmqpError('FRAME_ERROR', `unknown frame type ${type}`);
+      } else if (buffer.readUInt16BE(start) === channelClass) this.#onChannelMethod(channel, buffer, start, end);
+      else channel.onMethod(buffer, start, end);
     } catch (error) {
       if (!(error instanceof AmqpError) || error.closes === 'connection') throw error;
-      const [classId, methodId] = type === frameMethod ? methodIds(buffer, start) : publishIds;
-      this.#closeChannel(channel, error, classId, methodId);
+      this.#closeChannel(channel, error);
     }
   }
 
   #onFrameWithoutChannel(type: number, number: number, buffer: Buffer, start: number, end: number): void {
-    const method = type === frameMethod ? readMethod(new ByteReader(buffer, start, end)) : undefined;
-    if (this.#closingChannels.has(number)) {
-      if (method?.name === 'channel.close') this.outbox.method(number, 'channel.close-ok', {});
-      else if (method?.name === 'channel.close-ok') this.#closingChannels.delete(number);
-      return;
+    const isClosing = this.#closingChannels.has(number);
+    if (type !== frameMethod) {
+      if (isClosing) return;
+      throw new AmqpError('UNEXPECTED_FRAME', 'expected method frame, got non method frame instead');
     }
-    if (method?.name !== 'channel.open') throw new AmqpError('CHANNEL_ERROR', "expected 'channel.open'");
+    const method = readMethod(new ByteReader(buffer, start, end));
+    if (isClosing) {
+      if (method.name === 'channel.close') this.outbox.method(number, 'channel.close-ok', {});
+      else if (method.name === 'channel.close-ok') this.#closingChannels.delete(number);
+      else if (method.name === 'channel.open') throw new AmqpError('CHANNEL_ERROR', "second 'channel.open' seen");
+    } else if (method.name === 'channel.open') this.#openChannel(number);
+    else throw new AmqpError('CHANNEL_ERROR', "expected 'channel.open'");
+  }
+
+  #openChannel(number: number): void {
+    const most = this.#session?.channelMax ?? 0;
+    const open = this.#channels.size;
+    if (open >= most) {
+      this.#handling = noIds;
+      const text = `number of channels opened (${open}) has reached the negotiated channel_max (${most})`;
+      throw new AmqpError('NOT_ALLOWED', text);
+    }
     this.#channels.set(number, new Channel(number, this));
     this.outbox.method(number, 'channel.open-ok', {});
   }
@@ -210,76 +234,26 @@ export class Connection implements ChannelHost {
     this.outbox.method(channel.number, 'channel.close-ok', {});
   }
 
-  #closeChannel(channel: Channel, error: AmqpError, classId: number, methodId: number): void {
+  #closeChannel(channel: Channel, { code, message }: AmqpError): void {
+    const [classId, methodId] = this.#handling;
+    const { log } = this.#host.system;
+    log.warn({ code, reason: message, channel: channel.number, user: this.user }, 'Broker closes a channel');
     this.#channels.delete(channel.number);
     this.#closingChannels.add(channel.number);
     channel.release();
-    this.outbox.method(channel.number, 'channel.close', {
-      replyCode: error.code,
-      replyText: error.message,
-      classId,
-      methodId,
-    });
+    this.outbox.method(channel.number, 'channel.close', { replyCode: code, replyText: message, classId, methodId });
   }
 
   #onConnectionMethod(method: Method): void {
-    if (this.#state === 'closing') {
-      if (method.name === 'connection.close') this.outbox.method(0, 'connection.close-ok', {});
-      if (method.name === 'connection.close' || method.name === 'connection.close-ok') this.#end();
-      return;
-    }
-    if (method.name === 'connection.start-ok' && this.#state === 'start') this.#authenticate(method);
-    else if (method.name === 'connection.tune-ok' && this.#state === 'tune') this.#tune(method);
-    else if (method.name === 'connection.open' && this.#state === 'open') this.#open(method.virtualHost);
-    else if (method.name === 'connection.close') {
+    if (method.name === 'connection.close') {
       this.#release();
       this.outbox.method(0, 'connection.close-ok', {});
       this.#end();
-    } else if (method.name === 'connection.update-secret' && this.#state === 'running') {
-      this.outbox.method(0, 'connection.update-secret-ok', {});
-    } else throw new AmqpError('COMMAND_INVALID', `unexpected method '${method.name}' on channel 0`);
-  }
-
-  #authenticate({ clientProperties, mechanism, response }: Fields<'connection.start-ok'>): void {
-    const capabilities = clientProperties.get('capabilities');
-    if (capabilities?.type === 'F') this.#capabilities = capabilities.value;
-    if (!mechanisms.split(' ').includes(mechanism)) {
-      throw new AmqpError('COMMAND_INVALID', `unknown authentication mechanism '${mechanism}'`);
-    }
-    const credentials = readCredentials(mechanism, response);
-    if (credentials === undefined || !this.#host.isUser(credentials.user, credentials.password)) {
-      throw new AmqpError(
-        'ACCESS_REFUSED',
-        `Login was refused using authentication mechanism ${mechanism}. For details see the broker logfile.`,
-        'connection',
-      );
-    }
-    this.user = credentials.user;
-    this.#state = 'tune';
-    this.outbox.method(0, 'connection.tune', {
-      channelMax: channelMaxOffered,
-      frameMax: frameMaxOffered,
-      heartbeat: heartbeatOffered,
-    });
-  }
-
-  #tune({ channelMax, frameMax, heartbeat }: Fields<'connection.tune-ok'>): void {
-    if (frameMax !== 0 && frameMax < frameMin) {
-      throw new AmqpError('NOT_ALLOWED', `frame_max=${frameMax} < ${frameMin} min size`);
-    }
-    if (frameMax > frameMaxOffered) {
-      throw new AmqpError('NOT_ALLOWED', `frame_max=${frameMax} > ${frameMaxOffered} max size`);
-    }
-    if (channelMax > channelMaxOffered) {
-      throw new AmqpError('NOT_ALLOWED', `channel_max=${channelMax} > ${channelMaxOffered} max size`);
-    }
-    this.#channelMax = channelMax === 0 ? channelMaxOffered : channelMax;
-    const agreed = frameMax === 0 ? frameMaxOffered : frameMax;
-    this.outbox.frameMax = agreed;
-    this.#parser.frameMax = agreed;
-    this.#state = 'open';
-    this.#cancelTimer();
-    if (heartbeat > 0) this.#beat(heartbeat * 1000);
+    } else if (this.#state === 'closing') {
+      if (method.name === 'connection.close-ok') this.#end();
+    } else if (this.#state === 'handshake') this.#handshake.onMethod(method);
+    else if (method.name === 'connection.update-secret') this.outbox.method(0, 'connection.update-secret-ok', {});
+    else throw new AmqpError('CHANNEL_ERROR', 'unexpected method in connection state running');
   }
 
   /** Sends a heartbeat each half interval; a client silent for two intervals is gone. */
@@ -287,20 +261,13 @@ export class Connection implements ChannelHost {
     this.#cancelTimer = this.#host.system.after(intervalMs / 2, () => {
       const silentMs = this.#host.system.monotonic() - this.#lastReadAt;
       if (silentMs > 2 * intervalMs && !this.#isBlocked) {
+        this.#host.system.log.warn({ silentSeconds: silentMs / 1000 }, 'Broker drops a connection without heartbeats');
         this.destroy();
         return;
       }
       this.outbox.heartbeat();
       this.#beat(intervalMs);
     });
-  }
-
-  #open(name: string): void {
-    const vhost = this.#host.vhost(name);
-    if (vhost === undefined) throw new AmqpError('NOT_ALLOWED', `vhost ${name} not found`);
-    this.#vhost = vhost;
-    this.#state = 'running';
-    this.outbox.method(0, 'connection.open-ok', {});
   }
 
   /** A publish while publishing is to stop: it is taken, and the client is not read from until that is over. */
@@ -312,19 +279,24 @@ export class Connection implements ChannelHost {
     this.#socket.pause();
   }
 
-  /** Answers an error that ends the connection. */
-  #refuse(error: AmqpError): void {
+  /** Answers an error that ends the connection; after broken frames nothing more can be read, close-ok neither. */
+  #refuse({ code, message }: AmqpError, isUnreadable = false): void {
     if (this.#state === 'closing' || this.#state === 'closed') {
       this.destroy();
       return;
     }
-    this.#host.system.log.warn({ code: error.code, reason: error.message }, 'Broker closes a connection');
+    const [classId, methodId] = this.#handling;
+    this.#host.system.log.warn({ code, reason: message, user: this.user }, 'Broker closes a connection');
+    const isTold = this.#state === 'running' || this.#handshake.takesRefusal;
     this.#release();
     this.#state = 'closing';
-    this.outbox.method(0, 'connection.close', { replyCode: error.code, replyText: error.message });
-    this.outbox.flush();
     this.#cancelTimer();
-    this.#cancelTimer = this.#host.system.after(closeLimitMs, () => this.destroy());
+    if (isTold) {
+      this.outbox.method(0, 'connection.close', { replyCode: code, replyText: message, classId, methodId });
+      this.#cancelTimer = this.#host.system.after(closeLimitMs, () => this.destroy());
+      this.#socket.resume();
+    }
+    if (!isTold || isUnreadable) this.#end();
   }
 
   /** Channels and owned queues go; nothing more is delivered here. */
@@ -332,17 +304,18 @@ export class Connection implements ChannelHost {
     const channels = [...this.#channels.values()];
     this.#channels.clear();
     for (const channel of channels) channel.release();
-    this.#vhost?.removeOwnedBy(this);
+    this.#session?.vhost.removeOwnedBy(this);
   }
 
   #end(): void {
     this.#state = 'closed';
     this.outbox.flush();
     this.#socket.end();
+    this.#socket.resume(); // what still comes is read and forgotten, else the end is never seen
   }
 
   #onDrain(): void {
-    for (const channel of this.#channels.values()) channel.wakeConsumers();
+    for (const channel of this.#channels.values()) channel.consuming.wake();
   }
 
   #onClosed(): void {
@@ -353,39 +326,9 @@ export class Connection implements ChannelHost {
   }
 }
 
-/** Content frames belong to `basic.publish`. */
-const publishIds = [60, 40] as const;
-
-function methodIds(buffer: Buffer, start: number): readonly [classId: number, methodId: number] {
-  return [buffer.readUInt16BE(start), buffer.readUInt16BE(start + 2)];
-}
-
 function asRefusal(error: unknown): AmqpError {
   if (error instanceof AmqpError) return error;
   if (error instanceof UnknownMethod) return new AmqpError('COMMAND_INVALID', error.message);
   if (error instanceof WireError) return new AmqpError('FRAME_ERROR', error.message);
   return new AmqpError('INTERNAL_ERROR', error instanceof Error ? error.message : String(error));
-}
-
-function serverProperties(): Table {
-  const { bool, table, text } = field;
-  return new Map([
-    [
-      'capabilities',
-      table({
-        publisher_confirms: bool(true),
-        exchange_exchange_bindings: bool(true),
-        'basic.nack': bool(true),
-        consumer_cancel_notify: bool(true),
-        'connection.blocked': bool(true),
-        consumer_priorities: bool(true),
-        authentication_failure_close: bool(true),
-        per_consumer_qos: bool(true),
-        direct_reply_to: bool(true),
-      }),
-    ],
-    ['product', text('celery-ts broker')],
-    ['platform', text('Node.js')],
-    ['information', text('For development and tests; production is RabbitMQ.')],
-  ]);
 }

@@ -48,7 +48,14 @@ export class Consumer {
 export class ConsumerRing {
   /** Highest priority first; within one, in turn. */
   readonly #levels: { readonly priority: number; readonly waiting: Set<Consumer> }[] = [];
+  /** In order of arrival. */
   readonly #all = new Set<Consumer>();
+  readonly #isSingle: boolean;
+
+  /** `isSingle`: only the consumer that came first gets messages, until it leaves. */
+  constructor({ isSingle }: { readonly isSingle: boolean }) {
+    this.#isSingle = isSingle;
+  }
 
   get size(): number {
     return this.#all.size;
@@ -79,6 +86,10 @@ export class ConsumerRing {
 
   /** The consumer whose turn it is; it moves behind its equals. */
   next(): Consumer | undefined {
+    if (this.#isSingle) {
+      for (const first of this.#all) return first.canTake() ? first : undefined;
+      return undefined;
+    }
     for (const { waiting } of this.#levels) {
       for (const consumer of waiting) {
         if (!consumer.canTake()) waiting.delete(consumer);

@@ -44,9 +44,9 @@ function withDeath(message: Message, given: Table, expiration: string | undefine
   if (death.routingKey !== undefined) headers.delete('CC');
   headers.set('x-death', field.list([field.table(entries), ...others]));
   if (!given.has('x-first-death-reason')) {
-    headers.set('x-first-death-reason', field.text(death.reason));
-    headers.set('x-first-death-queue', field.text(death.queue));
     headers.set('x-first-death-exchange', field.text(message.exchange));
+    headers.set('x-first-death-queue', field.text(death.queue));
+    headers.set('x-first-death-reason', field.text(death.reason));
   }
   return headers;
 }

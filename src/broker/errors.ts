@@ -30,7 +30,7 @@ export class AmqpError extends Error {
   readonly closes: 'channel' | 'connection';
 
   constructor(name: AmqpErrorName, text: string, closes: 'channel' | 'connection' = codes[name].closes) {
-    super(`${name} - ${text}`);
+    super(text === '' ? name : `${name} - ${text}`);
     this.code = codes[name].code;
     this.closes = closes;
   }
@@ -54,3 +54,5 @@ export function locked(queue: string, vhost: string): AmqpError {
 export function reservedName(kind: 'queue' | 'exchange', name: string): AmqpError {
   return new AmqpError('ACCESS_REFUSED', `${kind} name '${name}' contains reserved prefix 'amq.*'`);
 }
+
+export const onDefaultExchange = 'operation not permitted on the default exchange';

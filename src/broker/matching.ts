@@ -2,7 +2,8 @@
  * Which bindings of an exchange a message takes: one matcher for each exchange type. A matcher keeps the bindings it was
  * given in the shape that makes its answer cheap; it knows nothing of queues.
  */
-import { type Field, sameValue, type Table, textOf } from './wire/field-table.ts';
+import { AmqpError } from './errors.ts';
+import { type Field, sameValue, type Table, textOf, typeNames } from './wire/field-table.ts';
 
 export interface Keyed {
   readonly routingKey: string;
@@ -155,6 +156,28 @@ class HeadersMatcher<B extends Keyed> implements Matcher<B> {
     if (this.#all.size === 0) return;
     const given = headers();
     for (const binding of this.#all) if (headersMatch(binding.arguments, given)) found.push(binding);
+  }
+}
+
+const headersModes = ['all', 'any', 'all-with-x', 'any-with-x'];
+
+/** Refuses a binding that a headers exchange could not read. @throws {AmqpError} */
+export function checkHeadersPattern(pattern: Table): void {
+  const mode = pattern.get('x-match');
+  if (mode === undefined) return;
+  const text = textOf(mode);
+  if (mode.type !== 'S' || text === undefined) {
+    const value = mode.type === 'V' ? 'undefined' : String(mode.value);
+    throw new AmqpError(
+      'PRECONDITION_FAILED',
+      `Invalid x-match field type ${typeNames[mode.type]} (value ${value}); expected longstr`,
+    );
+  }
+  if (!headersModes.includes(text)) {
+    throw new AmqpError(
+      'PRECONDITION_FAILED',
+      `Invalid x-match field value <<"${text}">>; expected all, any, all-with-x, or any-with-x`,
+    );
   }
 }
 

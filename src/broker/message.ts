@@ -4,8 +4,9 @@
  */
 import { Buffer } from 'node:buffer';
 import { AmqpError } from './errors.ts';
+import { longestTtlMs } from './queue-settings.ts';
 import { ByteReader } from './wire/bytes.ts';
-import { encodeProperties, type Properties, readProperties, readSteering } from './wire/properties.ts';
+import { encodeProperties, type Properties, readProperties, readSteering, type Steering } from './wire/properties.ts';
 
 /** Class id, weight and body size before the property flags of a content header. */
 export const headerPrefix = 12;
@@ -27,16 +28,21 @@ export class Message {
   readonly blindKeys: readonly string[];
   readonly #hasHeaders: boolean;
 
-  constructor(bytes: Buffer, addressEnd: number, headerEnd: number, blindKeys: readonly string[] = noKeys) {
-    this.blindKeys = blindKeys;
+  constructor(
+    bytes: Buffer,
+    addressEnd: number,
+    headerEnd: number,
+    steering: Steering,
+    blindKeys: readonly string[] = noKeys,
+  ) {
     this.bytes = bytes;
     this.addressEnd = addressEnd;
     this.headerEnd = headerEnd;
-    const steering = readSteering(bytes, addressEnd + headerPrefix, headerEnd);
-    this.isPersistent = steering.persistent;
-    this.#hasHeaders = steering.headersAt >= 0;
+    this.blindKeys = blindKeys;
+    this.#hasHeaders = steering.hasHeaders;
+    this.isPersistent = steering.isPersistent;
     this.priority = steering.priority;
-    this.lifetimeMs = steering.expiration === undefined ? undefined : parseExpiration(steering.expiration);
+    this.lifetimeMs = steering.expiration === undefined ? undefined : readExpiration(steering.expiration);
   }
 
   get bodySize(): number {
@@ -63,7 +69,7 @@ export class Message {
   }
 
   /** The same message with other properties. */
-  withProperties(encoded: Buffer, blindKeys: readonly string[]): Message {
+  withProperties(encoded: Buffer, blindKeys: readonly string[] = this.blindKeys): Message {
     const { exchange, routingKey, body } = this;
     return buildMessage(exchange, routingKey, encoded, body, blindKeys);
   }
@@ -109,11 +115,29 @@ export function buildMessage(
   bytes.writeUInt32BE(body.length, addressEnd + 8);
   encoded.copy(bytes, addressEnd + headerPrefix);
   body.copy(bytes, headerEnd);
-  return new Message(bytes, addressEnd, headerEnd, blindKeys);
+  return new Message(
+    bytes,
+    addressEnd,
+    headerEnd,
+    readSteering(bytes, addressEnd + headerPrefix, headerEnd),
+    blindKeys,
+  );
 }
 
-/** Only digits, at most RabbitMQ's 2^32 - 1 ms. */
-function parseExpiration(text: string): number {
-  if (!/^\d+$/.test(text)) throw new AmqpError('PRECONDITION_FAILED', `invalid expiration '${text}'`);
-  return Number(text);
+/** Milliseconds in decimal; refused in RabbitMQ's words. */
+function readExpiration(text: string): number {
+  const [, number, rest] = /^([+-]?\d+)?(.*)$/s.exec(text) ?? [];
+  const lifetimeMs = Number(number);
+  const fault =
+    number === undefined
+      ? 'no_integer'
+      : rest !== ''
+        ? `{leftover_string,"${rest}"}`
+        : lifetimeMs < 0
+          ? `{value_negative,${lifetimeMs}}`
+          : lifetimeMs > longestTtlMs
+            ? `{value_too_large,${lifetimeMs}}`
+            : undefined;
+  if (fault === undefined) return lifetimeMs;
+  throw new AmqpError('PRECONDITION_FAILED', `invalid expiration '${text}': ${fault}`);
 }

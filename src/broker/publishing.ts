@@ -1,83 +1,180 @@
 /**
- * A publish as it comes in: the method, the content header, the body in frames. Everything is copied once into the one
- * buffer the message lives in; nothing is allocated on the word of a header alone beyond a megabyte.
+ * The publishing half of a channel: contents become messages, messages go to queues, and the publisher hears of it:
+ * returns, confirms, transactions.
  */
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
+import type { ChannelHost } from './channel.ts';
+import { Confirms } from './confirms.ts';
+import { ContentAssembly } from './content.ts';
+import { isReplyName, replyQueue } from './direct-reply.ts';
 import { AmqpError } from './errors.ts';
-import { headerPrefix, Message } from './message.ts';
-import { ByteReader, WireError } from './wire/bytes.ts';
+import type { Message } from './message.ts';
+import { emptyTable, type Field, type Table, textsOf, typeNames } from './wire/field-table.ts';
+import { encodeProperties } from './wire/properties.ts';
 
-/** RabbitMQ's default `max_message_size`. */
-export const maxMessageBytes = 128 * 1024 * 1024;
-const trustedBytes = 1024 * 1024;
-
-export class ContentAssembly {
+interface Publish {
+  readonly message: Message;
   readonly exchange: string;
-  readonly routingKey: string;
+  readonly routingKeys: readonly string[];
   readonly isMandatory: boolean;
-  readonly isImmediate: boolean;
-  readonly #method: Buffer;
-  readonly #addressStart: number;
-  readonly #addressEnd: number;
-  #bytes: Buffer | undefined;
-  #filled = 0;
-  #headerEnd = 0;
-  /** Size of the finished message. */
-  #size = 0;
+}
 
-  /** Takes the payload of a `basic.publish` frame. */
-  constructor(buffer: Buffer, start: number, end: number) {
-    const reader = new ByteReader(buffer, start + 6, end);
-    this.#method = buffer;
-    this.#addressStart = start + 6;
-    this.exchange = reader.shortstr();
-    this.routingKey = reader.shortstr();
-    this.#addressEnd = reader.position;
-    const bits = reader.octet();
-    this.isMandatory = (bits & 1) !== 0;
-    this.isImmediate = (bits & 2) !== 0;
+export class Publishing {
+  readonly #channel: number;
+  readonly #host: ChannelHost;
+  /** The key under which answers reach this channel, if it consumes them. */
+  readonly #replyKey: () => string | undefined;
+  #content: ContentAssembly | undefined;
+  #confirms: Confirms | undefined;
+  /** Publishes of the open transaction. */
+  #held: Publish[] | undefined;
+
+  constructor(channel: number, host: ChannelHost, replyKey: () => string | undefined) {
+    this.#channel = channel;
+    this.#host = host;
+    this.#replyKey = replyKey;
   }
 
-  get isWhole(): boolean {
-    return this.#bytes !== undefined && this.#filled === this.#size;
+  /** A content is under way: only its header and body may come. */
+  get isExpectingContent(): boolean {
+    return this.#content !== undefined;
   }
 
-  header(buffer: Buffer, start: number, end: number): void {
-    if (this.#bytes !== undefined) throw new AmqpError('UNEXPECTED_FRAME', 'expected content body, got content header');
-    if (end - start < headerPrefix + 2) throw new WireError('a content header ends too early');
-    const classId = buffer.readUInt16BE(start);
-    if (classId !== 60) throw new AmqpError('UNEXPECTED_FRAME', `expected content header for class 60, got ${classId}`);
-    const bodySize = buffer.readUInt32BE(start + 4) * 0x1_0000_0000 + buffer.readUInt32BE(start + 8);
-    if (bodySize > maxMessageBytes) {
+  get isConfirming(): boolean {
+    return this.#confirms !== undefined;
+  }
+
+  startConfirming(): void {
+    this.#confirms ??= new Confirms();
+  }
+
+  startTransaction(): void {
+    this.#held ??= [];
+  }
+
+  /** A frame that is neither header nor body. */
+  unexpected(): AmqpError {
+    const text = this.#content?.expected ?? 'expected method frame, got non method frame instead';
+    return new AmqpError('UNEXPECTED_FRAME', text);
+  }
+
+  onPublish(buffer: Buffer, start: number, end: number): void {
+    this.#content = new ContentAssembly(buffer, start, end);
+  }
+
+  onHeader(buffer: Buffer, start: number, end: number): void {
+    if (this.#content === undefined) throw this.unexpected();
+    this.#content.header(buffer, start, end);
+    if (this.#content.isWhole) this.#finish(this.#content);
+  }
+
+  onBody(buffer: Buffer, start: number, end: number): void {
+    if (this.#content === undefined) throw this.unexpected();
+    this.#content.body(buffer, start, end);
+    if (this.#content.isWhole) this.#finish(this.#content);
+  }
+
+  /** Publishes what the transaction held. @throws {AmqpError} when a queue refused some of it */
+  commit(): void {
+    const held = this.#held ?? [];
+    this.#held = [];
+    let isComplete = true;
+    for (const publish of held) if (this.#publish(publish) === 'refused') isComplete = false;
+    if (!isComplete) throw new AmqpError('PRECONDITION_FAILED', 'partial tx completion');
+  }
+
+  rollback(): void {
+    this.#held = [];
+  }
+
+  /** Says what is decided so far. */
+  readonly flush = (): void => {
+    this.#confirms?.flush((kind, tag, multiple) => this.#host.outbox.confirm(this.#channel, kind, tag, multiple));
+  };
+
+  #finish(content: ContentAssembly): void {
+    this.#content = undefined;
+    const { exchange, routingKey, isMandatory, isImmediate } = content;
+    if (isImmediate) throw new AmqpError('NOT_IMPLEMENTED', 'immediate=true');
+    const { message: given, steering } = content.finish();
+    const { user } = this.#host;
+    if (steering.userId !== undefined && steering.userId !== user) {
       throw new AmqpError(
         'PRECONDITION_FAILED',
-        `message size ${bodySize} is larger than configured max size ${maxMessageBytes}`,
+        `user_id property set to '${steering.userId}' but authenticated user was '${user}'`,
       );
     }
-    const addressSize = this.#addressEnd - this.#addressStart;
-    this.#headerEnd = addressSize + end - start;
-    this.#size = this.#headerEnd + bodySize;
-    this.#bytes = Buffer.allocUnsafe(Math.min(this.#size, this.#headerEnd + trustedBytes));
-    this.#method.copy(this.#bytes, 0, this.#addressStart, this.#addressEnd);
-    buffer.copy(this.#bytes, addressSize, start, end);
-    this.#filled = this.#headerEnd;
-  }
-
-  body(buffer: Buffer, start: number, end: number): void {
-    if (this.#bytes === undefined) throw new AmqpError('UNEXPECTED_FRAME', 'expected content header, got content body');
-    const filled = this.#filled + end - start;
-    if (filled > this.#size) throw new AmqpError('FRAME_ERROR', 'more body than the content header announced');
-    if (filled > this.#bytes.length) {
-      const grown = Buffer.allocUnsafe(Math.min(this.#size, Math.max(filled, this.#bytes.length * 2)));
-      this.#bytes.copy(grown, 0, 0, this.#filled);
-      this.#bytes = grown;
+    const message = steering.replyTo === replyQueue ? this.#withReplyKey(given) : given;
+    const publish = message.mayHaveCarbonKeys()
+      ? withCarbonKeys(message, { exchange, routingKey, isMandatory })
+      : { message, exchange, routingKeys: [routingKey], isMandatory };
+    this.#checkExchange(exchange);
+    if (this.#held !== undefined) this.#held.push(publish);
+    else if (this.#confirms === undefined) this.#publish(publish);
+    else {
+      const tag = this.#confirms.next();
+      this.#confirms.decide(tag, this.#publish(publish) === 'refused' ? 'nack' : 'ack');
+      this.#host.outbox.beforeFlush(this.flush);
     }
-    buffer.copy(this.#bytes, this.#filled, start, end);
-    this.#filled = filled;
   }
 
-  message(): Message {
-    if (this.#bytes === undefined) throw new TypeError('The content is not whole.');
-    return new Message(this.#bytes, this.#addressEnd - this.#addressStart, this.#headerEnd);
+  #checkExchange(name: string): void {
+    const { spec } = this.#host.vhost.needExchange(name);
+    if (!spec.isInternal) return;
+    throw new AmqpError(
+      'ACCESS_REFUSED',
+      `cannot publish to internal exchange '${name}' in vhost '${this.#host.vhost.name}'`,
+    );
   }
+
+  #withReplyKey(message: Message): Message {
+    const replyTo = this.#replyKey();
+    if (replyTo === undefined) throw new AmqpError('PRECONDITION_FAILED', 'fast reply consumer does not exist');
+    return message.withProperties(encodeProperties({ ...message.properties(), replyTo }));
+  }
+
+  #publish({ message, exchange: name, routingKeys, isMandatory }: Publish): 'taken' | 'refused' {
+    const { vhost, outbox } = this.#host;
+    const exchange = vhost.exchange(name);
+    let isRouted = false;
+    let isRefused = false;
+    const key = routingKeys[0] ?? '';
+    if (name === '' && isReplyName(key)) {
+      const receiver = vhost.replies.find(key);
+      receiver?.reply(message);
+      isRouted = receiver !== undefined;
+    } else if (exchange !== undefined) {
+      for (const queue of vhost.route(exchange, routingKeys, message)) {
+        isRouted = true;
+        if (queue.publish(message) === 'refused') isRefused = true;
+      }
+    }
+    if (!isRouted && isMandatory) outbox.returned(this.#channel, 312, 'NO_ROUTE', message);
+    return isRefused ? 'refused' : 'taken';
+  }
+}
+
+/** More keys from the headers `CC` and `BCC`; the latter is taken off the message. */
+function withCarbonKeys(
+  message: Message,
+  { exchange, routingKey, isMandatory }: { exchange: string; routingKey: string; isMandatory: boolean },
+): Publish {
+  const properties = message.properties();
+  const headers: Table = properties.headers ?? emptyTable;
+  const blind = keysIn('BCC', headers.get('BCC'));
+  const routingKeys = [routingKey, ...keysIn('CC', headers.get('CC')), ...blind];
+  if (!headers.has('BCC')) return { message, exchange, routingKeys, isMandatory };
+  const kept = new Map(headers);
+  kept.delete('BCC');
+  const encoded = encodeProperties({ ...properties, headers: kept });
+  return { message: message.withProperties(encoded, blind), exchange, routingKeys, isMandatory };
+}
+
+function keysIn(name: 'CC' | 'BCC', list: Field | undefined): readonly string[] {
+  if (list === undefined || list.type === 'V') return [];
+  if (list.type === 'A') return textsOf(list);
+  throw new AmqpError(
+    'PRECONDITION_FAILED',
+    `invalid message: {unacceptable_type_in_header,"${name}",${typeNames[list.type]}}`,
+  );
 }

@@ -11,7 +11,8 @@ import type { Binding } from './exchange.ts';
 import type { Entry, Message } from './message.ts';
 import { type QueueSettings, readQueueSettings } from './queue-settings.ts';
 import { ReadyMessages } from './ready-messages.ts';
-import type { Table } from './wire/field-table.ts';
+import { field, type Table } from './wire/field-table.ts';
+import { encodeProperties } from './wire/properties.ts';
 
 export interface QueueSpec {
   readonly name: string;
@@ -40,7 +41,7 @@ export class Queue {
   readonly incoming = new Set<Binding>();
   readonly #host: QueueHost;
   readonly #ready: ReadyMessages;
-  readonly #consumers = new ConsumerRing();
+  readonly #consumers: ConsumerRing;
   #unacknowledged = 0;
   #nextPosition = 1;
   #isDraining = false;
@@ -54,6 +55,7 @@ export class Queue {
     this.spec = spec;
     this.name = spec.name;
     this.settings = readQueueSettings(spec.arguments);
+    this.#consumers = new ConsumerRing({ isSingle: this.settings.isSingleActive });
     this.#ready = new ReadyMessages(this.settings.maxPriority);
     this.#host = host;
     this.used();
@@ -75,8 +77,21 @@ export class Queue {
     return this.#isDeleted;
   }
 
-  get consumers(): Iterable<Consumer> {
-    return this.#consumers;
+  /** One more consumer is allowed: nobody, or the newcomer, asks to be alone. */
+  admits(isExclusive: boolean): boolean {
+    if (this.settings.type === 'quorum') return true; // exclusive consumers are not enforced there
+    if (isExclusive) return this.#consumers.size === 0 && !this.settings.isSingleActive;
+    for (const consumer of this.#consumers) if (consumer.spec.isExclusive) return false;
+    return true;
+  }
+
+  /** The entry's message as it goes out: from a quorum queue with the count of its returns. */
+  deliverable(entry: Entry): Message {
+    if (entry.returns === 0 || this.settings.type === 'classic') return entry.message;
+    const properties = entry.message.properties();
+    const headers = new Map(properties.headers);
+    headers.set('x-delivery-count', field.long(entry.returns));
+    return entry.message.withProperties(encodeProperties({ ...properties, headers }));
   }
 
   /** Takes a message, or refuses it because the queue is full. */

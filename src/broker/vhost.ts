@@ -5,12 +5,15 @@
 import { Buffer } from 'node:buffer';
 import type { System } from '../core/system.ts';
 import { carbonKeys, deadMessage, isCycle } from './dead-letters.ts';
-import { AmqpError, inUse, locked, noSuch, reservedName } from './errors.ts';
+import type { Deprecations } from './deprecations.ts';
+import { DirectReplies } from './direct-reply.ts';
+import { AmqpError, inUse, locked, noSuch, onDefaultExchange, reservedName } from './errors.ts';
 import { type Binding, type Destination, Exchange, type ExchangeSpec, route } from './exchange.ts';
-import { type ExchangeType, exchangeTypes } from './matching.ts';
+import { checkHeadersPattern, type ExchangeType, exchangeTypes } from './matching.ts';
 import type { Message } from './message.ts';
 import { type DeathReason, Queue, type QueueHost, type QueueSpec } from './queue.ts';
-import { emptyTable, sameTable, type Table } from './wire/field-table.ts';
+import { assertSameArgument, assertSameQueueArguments, checkQueue } from './queue-settings.ts';
+import { emptyTable, sameTable, type Table, typeNames } from './wire/field-table.ts';
 
 const predeclared: readonly (readonly [name: string, type: ExchangeType, isInternal?: boolean])[] = [
   ['', 'direct'],
@@ -32,12 +35,15 @@ export interface BindingRequest {
 export class Vhost implements QueueHost {
   readonly name: string;
   readonly system: System;
+  readonly deprecations: Deprecations;
+  readonly replies = new DirectReplies();
   readonly #exchanges = new Map<string, Exchange>();
   readonly #queues = new Map<string, Queue>();
 
-  constructor(name: string, system: System) {
+  constructor(name: string, system: System, deprecations: Deprecations) {
     this.name = name;
     this.system = system;
+    this.deprecations = deprecations;
     for (const [exchange, type, isInternal = false] of predeclared) {
       this.#exchanges.set(
         exchange,
@@ -80,6 +86,10 @@ export class Vhost implements QueueHost {
       return queue;
     }
     if (spec.name.startsWith('amq.')) throw reservedName('queue', spec.name);
+    checkQueue(spec, this.name);
+    if (!spec.isDurable && spec.owner === undefined) {
+      this.deprecations.use('transient_nonexcl_queues', { queue: spec.name, vhost: this.name });
+    }
     const name = spec.name === '' ? `amq.gen-${shortId(this.system)}` : spec.name;
     const queue = new Queue({ ...spec, name }, this);
     this.#queues.set(name, queue);
@@ -91,9 +101,7 @@ export class Vhost implements QueueHost {
     if ((wanted.owner === undefined) !== (queue.spec.owner === undefined)) throw locked(queue.name, this.name);
     assertSame(where, 'durable', wanted.isDurable, queue.spec.isDurable);
     assertSame(where, 'auto_delete', wanted.isAutoDelete, queue.spec.isAutoDelete);
-    if (!sameTable(wanted.arguments, queue.spec.arguments)) {
-      throw new AmqpError('PRECONDITION_FAILED', `inequivalent arg 'arguments' for ${where}`);
-    }
+    assertSameQueueArguments(where, queue.spec.arguments, wanted.arguments);
   }
 
   deleteQueue(name: string, connection: object, options: { ifUnused: boolean; ifEmpty: boolean }): number {
@@ -124,19 +132,29 @@ export class Vhost implements QueueHost {
 
   declareExchange(given: Omit<ExchangeSpec, 'type'> & { readonly type: string }): void {
     const type = exchangeTypes.find((known) => known === given.type);
+    if (given.type === '') throw new AmqpError('COMMAND_INVALID', "invalid exchange type ''");
     if (type === undefined) throw new AmqpError('COMMAND_INVALID', `unknown exchange type '${given.type}'`);
     const spec: ExchangeSpec = { ...given, type };
     const exchange = this.#exchanges.get(spec.name);
+    const where = `exchange '${spec.name}' in vhost '${this.name}'`;
     if (exchange === undefined) {
       if (spec.name.startsWith('amq.')) throw reservedName('exchange', spec.name);
+      const alternate = spec.arguments.get('alternate-exchange');
+      if (alternate !== undefined && alternate.type !== 'S') {
+        throw new AmqpError(
+          'PRECONDITION_FAILED',
+          `invalid type '${typeNames[alternate.type]}' for arg 'alternate-exchange' in ${where}`,
+        );
+      }
       this.#exchanges.set(spec.name, new Exchange(spec));
       return;
     }
-    const where = `exchange '${spec.name}' in vhost '${this.name}'`;
     assertSame(where, 'type', spec.type, exchange.spec.type);
     assertSame(where, 'durable', spec.isDurable, exchange.spec.isDurable);
     assertSame(where, 'auto_delete', spec.isAutoDelete, exchange.spec.isAutoDelete);
     assertSame(where, 'internal', spec.isInternal, exchange.spec.isInternal);
+    const name = 'alternate-exchange';
+    assertSameArgument(where, name, exchange.spec.arguments.get(name), spec.arguments.get(name));
   }
 
   deleteExchange(name: string, ifUnused: boolean): void {
@@ -153,25 +171,29 @@ export class Vhost implements QueueHost {
   }
 
   bind(request: BindingRequest, connection: object): void {
-    const { source, destination } = this.#ends(request, connection);
+    if (request.source === '' || request.destination.name === '') {
+      throw new AmqpError('ACCESS_REFUSED', onDefaultExchange);
+    }
+    const source = this.needExchange(request.source);
+    const { kind, name } = request.destination;
+    const destination = kind === 'queue' ? this.needQueue(name, connection) : this.needExchange(name);
+    if (source.spec.type === 'headers') checkHeadersPattern(request.arguments);
     if (findBinding(source, destination, request) !== undefined) return;
     source.add({ source, destination, routingKey: request.routingKey, arguments: request.arguments });
   }
 
+  /** What is not bound is as good as unbound. */
   unbind(request: BindingRequest, connection: object): void {
-    const { source, destination } = this.#ends(request, connection);
+    if (request.source === '' || request.destination.name === '') {
+      throw new AmqpError('ACCESS_REFUSED', onDefaultExchange);
+    }
+    const { kind, name } = request.destination;
+    const destination = kind === 'queue' ? this.#queues.get(name) : this.#exchanges.get(name);
+    const source = this.#exchanges.get(request.source);
+    if (destination === undefined || source === undefined) return;
+    if (kind === 'queue') this.needQueue(name, connection);
     const binding = findBinding(source, destination, request);
     if (binding !== undefined) this.#dropBinding(binding);
-  }
-
-  #ends({ source, destination }: BindingRequest, connection: object): { source: Exchange; destination: Destination } {
-    const to =
-      destination.kind === 'queue' ? this.needQueue(destination.name, connection) : this.needExchange(destination.name);
-    const from = this.needExchange(source);
-    if (from.name === '' || to.name === '') {
-      throw new AmqpError('ACCESS_REFUSED', 'operation not permitted on the default exchange');
-    }
-    return { source: from, destination: to };
   }
 
   #dropBinding(binding: Binding): void {

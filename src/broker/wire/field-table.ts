@@ -18,7 +18,45 @@ export type Field =
 
 export type Table = ReadonlyMap<string, Field>;
 
+/** RabbitMQ's names for the types, as its error texts give them. */
+export const typeNames: Readonly<Record<Field['type'], string>> = {
+  t: 'bool',
+  b: 'byte',
+  B: 'unsignedbyte',
+  s: 'short',
+  U: 'short',
+  u: 'unsignedshort',
+  I: 'signedint',
+  i: 'unsignedint',
+  L: 'long',
+  l: 'long',
+  T: 'timestamp',
+  f: 'float',
+  d: 'double',
+  D: 'decimal',
+  S: 'longstr',
+  x: 'binary',
+  A: 'array',
+  F: 'table',
+  V: 'void',
+};
+
 export const emptyTable: Table = new Map();
+
+const [letterS, letterX, letterF] = [...'SxF'].map((letter) => letter.charCodeAt(0));
+
+/** Bytes of a value after its type letter, by the letter's code. */
+const fixedSizes: (number | undefined)[] = [];
+for (const [letters, size] of [
+  ['V', 0],
+  ['tbB', 1],
+  ['sUu', 2],
+  ['Iif', 4],
+  ['D', 5],
+  ['LlTd', 8],
+] as const) {
+  for (const letter of letters) fixedSizes[letter.charCodeAt(0)] = size;
+}
 
 /** Deeper nesting than any client means; a bound on the recursion. */
 const deepest = 64;
@@ -33,6 +71,30 @@ export function readTable(reader: ByteReader, depth = 0): Table {
   while (reader.position < end) table.set(reader.shortstr(), readField(reader, depth));
   if (reader.position !== end) throw new WireError('a table ends inside a value');
   return table;
+}
+
+/** Moves over a table and makes sure that it can be read, without making anything of it. @throws {WireError} */
+export function skipTable(reader: ByteReader, depth = 0): void {
+  const end = reader.long() + reader.position;
+  if (end > reader.end) throw new WireError('a table is longer than what holds it');
+  if (depth > deepest) throw new WireError(`tables nest deeper than ${deepest}`);
+  while (reader.position < end) {
+    reader.skip(reader.octet());
+    skipField(reader, depth);
+  }
+  if (reader.position !== end) throw new WireError('a table ends inside a value');
+}
+
+function skipField(reader: ByteReader, depth: number): void {
+  const type = reader.octet();
+  const size = fixedSizes[type];
+  if (size !== undefined) reader.skip(size);
+  else if (type === letterS || type === letterX) reader.skip(reader.long());
+  else if (type === letterF) skipTable(reader, depth + 1);
+  else {
+    reader.position -= 1;
+    readField(reader, depth); // lists are rare, and the unknown is refused there
+  }
 }
 
 function readArray(reader: ByteReader, depth: number): readonly Field[] {

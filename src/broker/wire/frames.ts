@@ -14,6 +14,11 @@ export const frameEnd = 0xce;
 /** Bytes of a frame around its payload. */
 export const frameOverhead = 8;
 
+/** Bytes that are no frames: where the next one begins is not known. */
+export class FrameError extends WireError {
+  static override readonly name: string = 'FrameError';
+}
+
 /** Called with each whole frame: its payload lies in `buffer` from `start` to `end`, and only until the call returns. */
 export type OnFrame = (type: number, channel: number, buffer: Buffer, start: number, end: number) => void;
 
@@ -34,7 +39,7 @@ export class FrameParser {
     this.#frameMax = bytes;
   }
 
-  /** @throws {WireError} on a frame that is too large or does not end where it should */
+  /** @throws {FrameError} on a frame that is too large or does not end where it should */
   push(chunk: Buffer): void {
     let buffer = chunk;
     if (this.#held > 0) {
@@ -57,10 +62,9 @@ export class FrameParser {
     let at = 0;
     while (buffer.length - at >= 7) {
       const size = buffer.readUInt32BE(at + 3);
-      if (size + frameOverhead > this.#frameMax) {
-        throw new WireError(
-          `a frame of type ${buffer[at]} has ${size} bytes of payload, the maximum is ${this.#frameMax - frameOverhead}`,
-        );
+      // RabbitMQ takes a payload of frame_max too, 8 bytes more than the agreement says.
+      if (size > this.#frameMax) {
+        throw new FrameError(`a frame of type ${buffer[at]} has ${size} bytes, the maximum is ${this.#frameMax}`);
       }
       const end = at + 7 + size;
       if (end >= buffer.length) {
@@ -68,7 +72,7 @@ export class FrameParser {
         return at;
       }
       if (buffer[end] !== frameEnd)
-        throw new WireError(`a frame ends with octet ${buffer[end]} instead of ${frameEnd}`);
+        throw new FrameError(`a frame ends with octet ${buffer[end]} instead of ${frameEnd}`);
       this.#onFrame(buffer.readUInt8(at), buffer.readUInt16BE(at + 1), buffer, at + 7, end);
       at = end + 1;
     }

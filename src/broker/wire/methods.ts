@@ -287,6 +287,7 @@ export function readMethod(reader: ByteReader): Method {
       method[name] = type === 'table' ? readTable(reader) : reader[type]();
     }
   }
+  if (reader.left > 0) throw new WireError(`a ${row.name} has ${reader.left} bytes after its end`);
   return method as unknown as Method; // the row that named the fields is the row the type is derived from
 }
 

@@ -73,7 +73,7 @@ export class Outbox {
     const frame = this.#begin(frameMethod, channel);
     this.#bytes.long(kind === 'ack' ? ackKey : nackKey);
     this.#bytes.longlong(tag);
-    this.#bytes.octet(multiple ? 1 : 0);
+    this.#bytes.octet((multiple ? 1 : 0) | (kind === 'nack' ? 2 : 0)); // RabbitMQ sets requeue in its nacks
     this.#end(frame);
   }
 

@@ -4,7 +4,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { ByteReader, ByteWriter } from './bytes.ts';
-import { emptyTable, readTable, type Table, writeTable } from './field-table.ts';
+import { emptyTable, readTable, skipTable, type Table, writeTable } from './field-table.ts';
 
 export interface Properties {
   contentType?: string;
@@ -73,37 +73,33 @@ export function encodeProperties(properties: Properties): Buffer {
 
 /** What steers the broker, read without decoding the rest. */
 export interface Steering {
-  readonly persistent: boolean;
+  readonly isPersistent: boolean;
   readonly priority: number;
   readonly expiration: string | undefined;
   readonly replyTo: string | undefined;
   readonly userId: string | undefined;
-  /** The header table may hold CC or BCC, or is wanted by a headers exchange: where it is, if there is one. */
-  readonly headersAt: number;
+  readonly hasHeaders: boolean;
 }
 
 const plain: Steering = {
-  persistent: false,
+  isPersistent: false,
   priority: 0,
   expiration: undefined,
   replyTo: undefined,
   userId: undefined,
-  headersAt: -1,
+  hasHeaders: false,
 };
 
-/** Walks over the properties in `bytes`, skipping what the broker does not care for. @throws {WireError} */
+/** Walks over the properties between `start` and `end`; what cannot be read is refused here, once. @throws {WireError} */
 export function readSteering(bytes: Buffer, start: number, end: number): Steering {
   const reader = new ByteReader(bytes, start, end);
   const flags = reader.short();
   if (flags === 0) return plain;
   if ((flags & 0x8000) !== 0) reader.skip(reader.octet());
   if ((flags & 0x4000) !== 0) reader.skip(reader.octet());
-  let headersAt = -1;
-  if ((flags & 0x2000) !== 0) {
-    headersAt = reader.position;
-    reader.skip(reader.long());
-  }
-  const persistent = (flags & 0x1000) !== 0 && reader.octet() === 2;
+  const hasHeaders = (flags & 0x2000) !== 0;
+  if (hasHeaders) skipTable(reader);
+  const isPersistent = (flags & 0x1000) !== 0 && reader.octet() === 2;
   const priority = (flags & 0x0800) !== 0 ? reader.octet() : 0;
   if ((flags & 0x0400) !== 0) reader.skip(reader.octet());
   const replyTo = (flags & 0x0200) !== 0 ? reader.shortstr() : undefined;
@@ -112,5 +108,7 @@ export function readSteering(bytes: Buffer, start: number, end: number): Steerin
   if ((flags & 0x0040) !== 0) reader.skip(8);
   if ((flags & 0x0020) !== 0) reader.skip(reader.octet());
   const userId = (flags & 0x0010) !== 0 ? reader.shortstr() : undefined;
-  return { persistent, priority, expiration, replyTo, userId, headersAt };
+  if ((flags & 0x0008) !== 0) reader.skip(reader.octet());
+  if ((flags & 0x0004) !== 0) reader.skip(reader.octet());
+  return { isPersistent, priority, expiration, replyTo, userId, hasHeaders };
 }
