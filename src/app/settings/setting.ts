@@ -75,9 +75,9 @@ export function text<D extends string | undefined>(initial: D, sentence: string,
 
 /** A list of texts; a single text is a list of one, and commas separate where it comes from the environment. */
 export function texts<D extends readonly string[] | undefined>(initial: D, sentence: string, more: More = {}) {
-  return row<readonly string[] | D, readonly string[] | string | D>(
+  return row<readonly string[] | Extract<D, undefined>, readonly string[] | string | Extract<D, undefined>>(
     'string[]',
-    initial,
+    initial as readonly string[] | Extract<D, undefined>,
     sentence,
     more,
     (value, origin) => {

@@ -73,6 +73,8 @@ export interface CeleryConfig extends CamelGiven, SnakeGiven {
   readonly broker?: Given<'brokerUrl'>;
   /** Short for `resultBackend`. */
   readonly backend?: Given<'resultBackend'>;
+  /** Celery's old upper-case names are taken too; their values are checked when they are read. */
+  readonly [old: `CELERY_${string}` | `CELERYD_${string}` | `CELERYBEAT_${string}` | `BROKER_${string}`]: unknown;
 }
 
 /** What is read: typed settings, or anything with such keys (a config module, a Django settings object). */
