@@ -110,6 +110,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   #epoch = 0;
   #channelEpoch = 0;
   #failures = 0;
+  #lastError: CeleryError | undefined;
   #blockedReason: string | undefined;
   #nap: AbortController | undefined;
   #lastAttemptAt = Number.NEGATIVE_INFINITY;
@@ -160,6 +161,11 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   /** What the broker said when it raised the alarm that stops publishing; undefined: there is none. */
   get blockedReason(): string | undefined {
     return this.#blockedReason;
+  }
+
+  /** Why it was lost, or could not be opened, the last time; undefined: it never failed. */
+  get lastError(): CeleryError | undefined {
+    return this.#lastError;
   }
 
   /** The broker it is connected to, or is to try next; the password masked. */
@@ -288,6 +294,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       } catch (thrown) {
         const error = thrown instanceof OperationalError ? thrown : new OperationalError(asError(thrown).message);
         errors.push(error);
+        this.#lastError = error;
         this.metrics.connectFailures += 1;
         this.#next = (this.#next + 1) % this.#urls.length;
         if (!signal.aborted) this.#log.debug({ err: error, url: maskedUrl(url) }, 'A broker could not be reached');
@@ -352,6 +359,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     if (life.isSuspect) this.#next = (this.#next + 1) % this.#urls.length;
     if (this.system.monotonic() - life.since >= settledAfterMs) this.#failures = 0;
     this.#blockedReason = undefined;
+    this.#lastError = error;
     this.#log.warn({ err: error, epoch: this.#epoch }, 'The connection to the broker was lost');
     if (this.#retry.later > 0) this.#start(this.#retry.later);
     else this.#life = { kind: 'idle' };

@@ -1,55 +1,536 @@
-/** Publishing with the broker's word for it. */
+/**
+ * Publishing with the broker's word for it. A publish resolves when the broker has confirmed the message and has not
+ * returned it; anything else rejects with an error of ours before the publish timeout. A message's way:
+ *
+ *     waiting ──▶ sent ──▶ confirmed                        resolves
+ *        ▲          ├────▶ refused (nack)                   PublishNackedError
+ *        │          ├────▶ returned ──▶ declared again ─┐   UnroutableError, when its queue is not ours or that did not help
+ *        ├──────────┼───────────────────────────────────┘
+ *        └──────────┴────▶ channel or connection lost       sent again by the retry policy, or PublishError
+ *     waiting or sent for too long                          PublishTimeoutError
+ *
+ * At most `maxOutstanding` are sent and unconfirmed, the others wait in line: that is the backpressure a caller feels
+ * by awaiting. One promise and one small object for each publish; confirms are handled as the frames come.
+ */
+import type { ConfirmChannel } from 'amqplib';
 import type { Publication } from '../core/envelope.ts';
-import type { System } from '../core/system.ts';
-import type { Connection } from './connection.ts';
+import {
+  OperationalError,
+  PublishError,
+  PublishNackedError,
+  PublishTimeoutError,
+  UnroutableError,
+} from '../core/errors.ts';
+import type { Logger, System } from '../core/system.ts';
+import { asError, codeOf, exchangeAtFault, explainChannelError, replyCode } from './broker-errors.ts';
+import { ConfirmWindow } from './confirm-window.ts';
+import type { Connection, OpenedChannel } from './connection.ts';
+import { politeCloseLimitMs, within } from './deadline.ts';
+import { DeadlineList, type WithDeadline } from './deadline-list.ts';
+import { DeclaredQueues } from './declared-queues.ts';
+import { Line } from './line.ts';
+import { createOutbox, type Outbox } from './outbox.ts';
+import { PlainSender } from './plain-sender.ts';
+import { isSameMessage } from './same-message.ts';
 import type { Queue } from './topology.ts';
 
-/** Celery's `task_publish_retry_policy`, in seconds. */
+/** How often and how fast a message is sent again after a loss. Celery's `task_publish_retry_policy`, in seconds. */
 export interface PublishRetryPolicy {
-  /** Null: no limit but `publishTimeoutSeconds`. Default 3. */
-  maxRetries?: number | null;
-  intervalStart?: number;
-  intervalStep?: number;
-  intervalMax?: number;
+  /** Times it is sent again; null: as often as the publish timeout allows. Default 3. */
+  readonly maxRetries?: number | null;
+  /** Before the first repeat. Default 0. */
+  readonly intervalStart?: number;
+  /** Added for each further one. Default 0.2. */
+  readonly intervalStep?: number;
+  /** Default 1. */
+  readonly intervalMax?: number;
 }
 
 export interface PublisherOptions {
-  /** Default 30. */
+  /** Seconds from `publish` to the broker's confirm: connecting, an alarm and repeats included. Default 30. */
   readonly publishTimeoutSeconds?: number;
-  /** Default 1,000. */
+  /** Messages sent and not yet confirmed; the others wait. Default 1,000. */
   readonly maxOutstanding?: number;
-  /** Default 64 MiB. */
+  /** Bytes of their bodies; one message is let through however large. Default 64 MiB. */
   readonly maxOutstandingBytes?: number;
-  /** `false`: never send again. */
+  /** `false`: nothing is sent a second time. */
   readonly retryPolicy?: PublishRetryPolicy | false;
-  /** What becomes of an unconfirmed publication when there is no connection. Default `drop`. */
+  /** What becomes of a publication without `confirm` when there is no connection. Default `drop`. */
   readonly unconfirmedWhenOffline?: 'drop' | 'wait';
   readonly system: System;
 }
 
+interface Returned {
+  readonly code: number;
+  readonly text: string;
+}
+
+class Job implements WithDeadline {
+  readonly publication: Publication;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+  state: 'waiting' | 'sent' | 'settled' = 'waiting';
+  timesLost = 0;
+  isRepeat = false;
+  hasRedeclared = false;
+  returned: Returned | undefined = undefined;
+  deadline = 0;
+  earlier: WithDeadline | undefined = undefined;
+  later: WithDeadline | undefined = undefined;
+
+  constructor(publication: Publication, resolve: () => void, reject: (error: Error) => void) {
+    this.publication = publication;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+}
+
+/** The confirm channel of now. */
+interface Wire {
+  readonly opened: OpenedChannel<ConfirmChannel>;
+  readonly outbox: Outbox;
+  readonly window: ConfirmWindow<Job>;
+  bytes: number;
+}
+
+const done = Promise.resolve();
+const channelRestMs = 100;
+
+/**
+ * Publishes over one connection, which it opens when it is needed and never closes.
+ *
+ * @example
+ * const publisher = new Publisher(connection, { system });
+ * await publisher.declare([new Queue('mail')]);
+ * await publisher.publish({ envelope, exchange: '', routingKey: 'mail', confirm: true, mandatory: true });
+ */
 export class Publisher {
   readonly connection: Connection;
+  readonly #system: System;
+  readonly #log: Logger;
+  readonly #limitSeconds: number;
+  readonly #maxOutstanding: number;
+  readonly #maxOutstandingBytes: number;
+  readonly #retry: Required<PublishRetryPolicy>;
+  readonly #waitsOffline: boolean;
+  readonly #deadlines: DeadlineList<Job>;
+  readonly #declared: DeclaredQueues;
+  readonly #plain: PlainSender;
+  readonly #line = new Line<Job>();
+  #wire: Wire | undefined;
+  #isOpening = false;
+  /** Some of the next so many messages closed a channel, nobody knows which: they are sent one at a time. */
+  #suspects = 0;
+  /** Came back; their queues are being declared again. */
+  readonly #comingBack = new Set<Job>();
+  #heldUntil = 0;
+  #unsettled = 0;
+  #isClosed = false;
+  #onIdle: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
 
-  constructor(connection: Connection, _options: PublisherOptions) {
+  constructor(connection: Connection, options: PublisherOptions) {
+    const { system, retryPolicy } = options;
     this.connection = connection;
+    this.#system = system;
+    this.#log = system.log.child({ name: 'celery.amqp.publisher' });
+    this.#limitSeconds = options.publishTimeoutSeconds ?? 30;
+    this.#maxOutstanding = Math.max(1, options.maxOutstanding ?? 1_000);
+    this.#maxOutstandingBytes = options.maxOutstandingBytes ?? 64 * 1024 * 1024;
+    this.#retry = {
+      maxRetries: 3,
+      intervalStart: 0,
+      intervalStep: 0.2,
+      intervalMax: 1,
+      ...(retryPolicy === false ? { maxRetries: 0 } : retryPolicy),
+    };
+    this.#waitsOffline = options.unconfirmedWhenOffline === 'wait';
+    this.#deadlines = new DeadlineList(this.#limitSeconds * 1000, system, (job) => this.#onLate(job));
+    this.#declared = new DeclaredQueues(connection, this.#limitSeconds);
+    this.#plain = new PlainSender(connection, this.#log);
+    connection.on('open', this.#onOpen);
+    connection.on('lost', this.#onLost);
+    connection.on('unblocked', this.#onFlow);
+    connection.on('heard', this.#onFlow);
   }
 
-  /** Publications sent and not yet settled, and those that wait. */
+  /** Publications not yet settled, sent or waiting. */
   get pending(): number {
-    return 0;
+    return this.#unsettled;
   }
-  publish(_publication: Publication): Promise<void> {
-    throw new Error('unfinished');
+
+  /**
+   * Resolves when the broker has confirmed the message and no `mandatory` message came back. Without `confirm`: when it
+   * is written, or dropped for want of a connection.
+   *
+   * @throws {PublishTimeoutError} with no confirm in time. @throws {PublishNackedError} when the broker refused it.
+   * @throws {UnroutableError} when it is mandatory and no queue took it, or there is no such exchange.
+   * @throws {AccessRefused} for want of permission. @throws {EncodeError} when it does not fit AMQP.
+   * @throws {OperationalError} when the connection cannot be opened, or was lost too often.
+   */
+  publish(publication: Publication): Promise<void> {
+    if (this.#isClosed) return Promise.reject(new PublishError('The publisher is closed; nothing more is sent.'));
+    if (!publication.confirm && !this.#waitsOffline) return this.#offer(publication);
+    return new Promise((resolve, reject) => {
+      const job = new Job(publication, resolve, reject);
+      this.#unsettled += 1;
+      this.#deadlines.add(job);
+      if (this.#line.isEmpty && this.#canSend(job)) {
+        this.#send(job);
+      } else {
+        this.#line.push(job);
+        this.#prepare();
+      }
+    });
   }
-  declare(_queues: readonly Queue[]): Promise<void> {
-    throw new Error('unfinished');
+
+  /**
+   * Declares queues once for each opening of the connection; what is declared costs nothing. Messages to these queues
+   * that come back are sent again after the queue was declared anew.
+   *
+   * @throws {DeclarationMismatch} @throws {AccessRefused} @throws {PublishTimeoutError} @throws {OperationalError}
+   */
+  declare(queues: readonly Queue[]): Promise<void> {
+    return this.#declared.declare(queues);
   }
-  /** Whether `declare` has nothing to do for it. */
-  isDeclared(_queue: Queue): boolean {
-    throw new Error('unfinished');
+
+  /** Whether `declare` has nothing left to do for it. */
+  isDeclared(queue: Queue): boolean {
+    return this.#declared.has(queue);
   }
-  /** Waits for what is outstanding (at most `limitMs`), rejects the rest; leaves the connection open. */
-  close(_options?: { limitMs?: number }): Promise<void> {
-    throw new Error('unfinished');
+
+  /** Waits until everything is settled, at most `limitMs` (default 2,000), rejects the rest, and leaves the connection open. */
+  close(options: { limitMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.limitMs ?? politeCloseLimitMs);
+    return this.#closing;
   }
+
+  #offer(publication: Publication): Promise<void> {
+    try {
+      this.#plain.offer(publication);
+      return done;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #canSend({ publication }: Job): boolean {
+    if (!publication.confirm) return this.#plain.isReady;
+    const wire = this.#wire;
+    if (wire === undefined || this.connection.state !== 'open') return false;
+    const { size } = wire.window;
+    if (size >= this.#maxOutstanding || (this.#suspects > 0 && size > 0)) return false;
+    return (
+      (size === 0 || wire.bytes + publication.envelope.body.length <= this.#maxOutstandingBytes) &&
+      (this.#heldUntil === 0 || this.#system.monotonic() >= this.#heldUntil)
+    );
+  }
+
+  /** `#canSend` must hold. */
+  #send(job: Job): void {
+    const { publication } = job;
+    const wire = this.#wire;
+    try {
+      if (!publication.confirm || wire === undefined) {
+        this.#plain.add(publication);
+        this.#settle(job);
+        return;
+      }
+      wire.outbox.add(publication);
+      wire.window.push(job);
+      wire.bytes += publication.envelope.body.length;
+      job.state = 'sent';
+      const { metrics } = this.connection;
+      metrics.published += 1;
+      if (job.isRepeat) metrics.republished += 1;
+      if (this.#suspects > 0) this.#suspects -= 1;
+    } catch (error) {
+      this.#settle(job, asError(error));
+    }
+  }
+
+  readonly #pump = (): void => {
+    for (let job = this.#line.first; job !== undefined; job = this.#line.first) {
+      if (job.state !== 'settled') {
+        if (!this.#canSend(job)) break;
+        this.#send(job);
+      }
+      this.#line.shift();
+    }
+    if (!this.#line.isEmpty) this.#prepare();
+  };
+
+  #settle(job: Job, error?: Error): void {
+    if (job.state === 'settled') return;
+    job.state = 'settled';
+    this.#deadlines.delete(job);
+    if (error === undefined) job.resolve();
+    else job.reject(error);
+    this.#onSettled();
+  }
+
+  #onSettled(): void {
+    this.#unsettled -= 1;
+    if (this.#unsettled === 0) this.#onIdle?.();
+  }
+
+  #onLate(job: Job): void {
+    const wasSent = job.state === 'sent';
+    job.state = 'settled';
+    this.connection.metrics.timedOut += 1;
+    const why = wasSent ? 'it was sent, and the broker has not confirmed it: it may be there or not' : this.#obstacle();
+    const text = `A publish to ${addressOf(job)} was not done within ${this.#limitSeconds} s: ${why}.`;
+    job.reject(new PublishTimeoutError(text, wasSent ? undefined : { cause: this.connection.lastError }));
+    while (this.#line.first?.state === 'settled') this.#line.shift();
+    this.#onSettled();
+  }
+
+  /** Why nothing is being sent. */
+  #obstacle(): string {
+    const { state, blockedReason, url, lastError } = this.connection;
+    if (blockedReason !== undefined) return `it was not sent, the broker takes no messages (${blockedReason})`;
+    if (state === 'open') return `it was not sent, ${this.#maxOutstanding} others wait for their confirm`;
+    return `it was not sent, the connection to ${url} is ${state}${lastError === undefined ? '' : ` (${lastError.message})`}`;
+  }
+
+  /** Sees to it that there is a channel to send on, or that somebody hears why there is none. */
+  #prepare(): void {
+    if (this.#isOpening || this.#isClosed) return;
+    const isPlainWanted = this.#line.first?.publication.confirm === false;
+    if (isPlainWanted ? this.#plain.isReady : this.#wire !== undefined) return;
+    this.#isOpening = true;
+    this.#open(isPlainWanted).finally(() => {
+      this.#isOpening = false;
+      this.#pump();
+    });
+  }
+
+  async #open(isPlainWanted: boolean): Promise<void> {
+    try {
+      this.connection.hurry();
+      await this.connection.connect();
+      if (isPlainWanted) await this.#plain.prepare();
+      else await this.#openWire();
+      if (isPlainWanted && !this.#plain.isReady) await this.#system.sleep(channelRestMs);
+    } catch (error) {
+      const { state } = this.connection;
+      if (state === 'idle' || state === 'closed') {
+        for (const job of this.#line.takeAll()) this.#settle(job, asError(error));
+      } else if (this.connection.isOpen) {
+        this.#log.warn({ err: error }, 'No channel to publish on; trying again');
+        await this.#system.sleep(channelRestMs);
+      }
+    }
+  }
+
+  async #openWire(): Promise<void> {
+    const opened = await this.connection.openChannel({ confirm: true });
+    const { channel } = opened;
+    const wire: Wire = { opened, outbox: createOutbox(opened), window: new ConfirmWindow(), bytes: 0 };
+    const onConfirmed = (job: Job): void => {
+      wire.bytes -= job.publication.envelope.body.length;
+      this.connection.metrics.confirmed += 1;
+      if (job.state === 'settled') return;
+      if (job.returned === undefined) this.#settle(job);
+      else this.#onReturned(job, job.returned);
+    };
+    const onRefused = (job: Job): void => {
+      wire.bytes -= job.publication.envelope.body.length;
+      this.connection.metrics.nacked += 1;
+      this.#settle(
+        job,
+        new PublishNackedError(
+          `The broker refused a message to ${addressOf(job)}: is its queue full (reject-publish)?`,
+        ),
+      );
+    };
+    channel.on('ack', ({ deliveryTag, multiple }) => {
+      wire.window.settle(deliveryTag, multiple, onConfirmed);
+      if (!this.#line.isEmpty) this.#pump();
+    });
+    channel.on('nack', ({ deliveryTag, multiple }) => {
+      wire.window.settle(deliveryTag, multiple, onRefused);
+      if (!this.#line.isEmpty) this.#pump();
+    });
+    channel.on('return', (message) => {
+      this.connection.metrics.returned += 1;
+      const job = wire.window.find((one) => one.returned === undefined && isSameMessage(one.publication, message));
+      if (job === undefined) this.#log.warn({ routingKey: message.fields.routingKey }, 'An unknown message came back');
+      else job.returned = returnedOf(message.fields);
+    });
+    channel.on('close', () => this.#onWireGone(wire));
+    if (opened.error !== undefined || opened.link.isOver) throw opened.error ?? opened.link.lastError;
+    this.#wire = wire;
+  }
+
+  #onReturned(job: Job, { code, text }: Returned): void {
+    job.returned = undefined;
+    const error = new UnroutableError(
+      `No queue took a message to ${addressOf(job)} (${code} ${text}). Declare the queue and its binding, or start a worker that does.`,
+    );
+    this.#declareAgain(job, error);
+  }
+
+  /** When the queue is one we declared, it was deleted since: once more, then the message again. */
+  #declareAgain(job: Job, error: Error): void {
+    const owners = job.hasRedeclared ? [] : this.#declared.ownersOf(job.publication);
+    if (owners.length === 0) {
+      this.#settle(job, error);
+      return;
+    }
+    job.hasRedeclared = true;
+    job.state = 'waiting';
+    this.#comingBack.add(job);
+    this.#log.warn({ queues: owners.map(({ name }) => name) }, 'A queue is gone; declaring it again');
+    const sendAgain = (): void => {
+      if (job.state === 'settled') return;
+      job.isRepeat = true;
+      this.#line.unshift([job]);
+      this.#pump();
+    };
+    this.#declared
+      .declareAgain(owners)
+      .finally(() => this.#comingBack.delete(job))
+      .then(sendAgain, (reason: unknown) => this.#settle(job, asError(reason)));
+  }
+
+  #onWireGone(wire: Wire): void {
+    if (this.#wire !== wire) return;
+    this.#wire = undefined;
+    wire.outbox.end();
+    const jobs = wire.window.items().filter(({ state }) => state === 'sent');
+    const { error, link } = wire.opened;
+    // The broker's own word on the channel is about one message; the end of the connection is about none.
+    const again =
+      error === undefined || link.isOver ? this.#afterLoss(jobs, link.lastError) : this.#afterRefusal(jobs, error);
+    for (const job of again) {
+      job.state = 'waiting';
+      job.isRepeat = true;
+    }
+    this.#line.unshift(again);
+    if (!this.#line.isEmpty) this.#prepare();
+  }
+
+  /** Those that may be sent again. */
+  #afterLoss(jobs: readonly Job[], cause: unknown): Job[] {
+    const { maxRetries, intervalStart, intervalStep, intervalMax } = this.#retry;
+    const again: Job[] = [];
+    let mostLosses = 0;
+    for (const job of jobs) {
+      if (job.returned !== undefined) {
+        this.#onReturned(job, job.returned);
+        continue;
+      }
+      job.timesLost += 1;
+      mostLosses = Math.max(mostLosses, job.timesLost);
+      if (maxRetries === null || job.timesLost <= maxRetries) again.push(job);
+      else {
+        const text = `The connection was lost before the broker confirmed a message to ${addressOf(job)}; it was sent ${job.timesLost} times and may be there or not.`;
+        this.#settle(job, new PublishError(text, { cause }));
+      }
+    }
+    const waitSeconds = Math.min(intervalStart + intervalStep * Math.max(0, mostLosses - 1), intervalMax);
+    if (again.length > 0 && waitSeconds > 0) this.#hold(waitSeconds * 1000);
+    return again;
+  }
+
+  /** One of the messages closed the channel: it is told, the others are sent again. */
+  #afterRefusal(jobs: readonly Job[], error: Error): Job[] {
+    const code = codeOf(error);
+    const exchange = exchangeAtFault(error);
+    const isAtFault = (job: Job): boolean => job.publication.exchange === exchange;
+    if (exchange !== undefined && jobs.some(isAtFault)) {
+      for (const job of jobs.filter(isAtFault)) {
+        if (code === replyCode.accessRefused) this.#settle(job, explainChannelError(error, `Exchange '${exchange}'`));
+        else this.#declareAgain(job, missingExchange(exchange, error));
+      }
+      return jobs.filter((job) => !isAtFault(job));
+    }
+    const [only] = jobs;
+    if (jobs.length === 1 && only !== undefined) {
+      this.#settle(only, refusal(only, error));
+      return [];
+    }
+    this.#log.warn(
+      { err: error, messages: jobs.length },
+      'One of several messages closed the channel; sending them one by one',
+    );
+    this.#suspects = jobs.length;
+    return [...jobs];
+  }
+
+  #hold(delayMs: number): void {
+    this.#heldUntil = this.#system.monotonic() + delayMs;
+    this.#system.after(delayMs, () => {
+      this.#heldUntil = 0;
+      this.#pump();
+    });
+  }
+
+  async #close(limitMs: number): Promise<void> {
+    this.#isClosed = true;
+    const idle = new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+      if (this.#unsettled === 0) resolve();
+    });
+    await within(idle, limitMs, this.#system, () => new Error('not idle')).catch(() => undefined);
+    const left = [...(this.#wire?.window.items() ?? []), ...this.#line.takeAll(), ...this.#comingBack];
+    for (const job of left) {
+      this.#settle(
+        job,
+        new PublishError(`The publisher was closed before a message to ${addressOf(job)} was confirmed.`),
+      );
+    }
+    const { connection } = this;
+    connection.off('open', this.#onOpen);
+    connection.off('lost', this.#onLost);
+    connection.off('unblocked', this.#onFlow);
+    connection.off('heard', this.#onFlow);
+    this.#deadlines.close();
+    const wire = this.#wire;
+    this.#wire = undefined;
+    wire?.outbox.flush();
+    wire?.outbox.end();
+    const goodbye = async (): Promise<void> => {
+      await this.#plain.close();
+      if (wire !== undefined && connection.isOpen) await wire.opened.channel.close();
+    };
+    const late = (): Error => new OperationalError('no answer');
+    await within(goodbye(), politeCloseLimitMs, this.#system, late).catch(() => undefined);
+  }
+
+  readonly #onOpen = (): void => {
+    if (!this.#line.isEmpty) this.#prepare();
+  };
+
+  readonly #onLost = (): void => {
+    this.#plain.onLost();
+    if (this.#wire !== undefined) this.#onWireGone(this.#wire);
+  };
+
+  readonly #onFlow = (): void => {
+    if (!this.#line.isEmpty) this.#pump();
+  };
+}
+
+function addressOf({ publication: { exchange, routingKey } }: Job): string {
+  return exchange === '' ? `queue '${routingKey}'` : `exchange '${exchange}' with key '${routingKey}'`;
+}
+
+function returnedOf(fields: object): Returned {
+  const code = 'replyCode' in fields ? Number(fields.replyCode) : 0;
+  return { code, text: 'replyText' in fields ? String(fields.replyText) : '' };
+}
+
+function missingExchange(exchange: string, cause: Error): UnroutableError {
+  return new UnroutableError(
+    `There is no exchange '${exchange}' on the broker. Declare it (a queue of taskQueues bound to it does), or route elsewhere.`,
+    { cause },
+  );
+}
+
+/** A refusal that only this message can have caused. */
+function refusal(job: Job, cause: Error): PublishError {
+  const explained = explainChannelError(cause, `A message to ${addressOf(job)}`);
+  return new PublishError(explained.message, { cause });
 }
