@@ -13,6 +13,7 @@ import {
 } from '../canvas/index.ts';
 import type { Publication } from '../core/envelope.ts';
 import { ArgumentsInvalid, ImproperlyConfigured } from '../core/errors.ts';
+import { Signal } from '../core/signal.ts';
 import { nodeSystem, type System } from '../core/system.ts';
 import { type ExecutionHost, validate } from '../execution/index.ts';
 import { type Codec, createCodec, createErrorRegistry, type ErrorRegistry } from '../message/index.ts';
@@ -25,6 +26,7 @@ import {
   type RevokeOptions,
   resultFromTuple,
 } from '../results/index.ts';
+import { ScheduleBook, type ScheduleInput } from '../schedules/index.ts';
 import {
   type AnyTask,
   type BoundTask,
@@ -50,6 +52,7 @@ import { Connections } from './connections.ts';
 import { Delays } from './delays.ts';
 import { applyEagerly, callDirectly } from './eager.ts';
 import { autodiscover, loadModule } from './load-module.ts';
+import { addPeriodic, type PeriodicOptions } from './periodic.ts';
 import { createRouter, type Router } from './router.ts';
 import { type Composed, type Composer, composeCall, composeMessage } from './send-task.ts';
 import type { CeleryConfig, Config, ConfigInput } from './settings.ts';
@@ -83,6 +86,12 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
   readonly main: string;
   readonly tasks = new TaskRegistry();
   readonly signals: Signals;
+  /** What beat sends and when: add, pause, resume and remove entries, also while it runs in this process. */
+  readonly beat = new ScheduleBook();
+  /** The settings are there, before modules are imported: the place to add periodic tasks. Celery: `on_after_configure`. */
+  readonly onAfterConfigure: Signal<Celery, { readonly source: Config }>;
+  /** The modules of the settings are imported. Celery: `on_after_finalize`. */
+  readonly onAfterFinalize: Signal<Celery, object>;
   #system: System;
   readonly #settings: Settings;
   readonly #loading: (() => Promise<void>)[] = [];
@@ -103,6 +112,8 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     this.#system = options.system ?? nodeSystem();
     this.#settings = new Settings(config, this.#system.env);
     this.signals = new Signals(() => this.#system.log);
+    this.onAfterConfigure = new Signal('on_after_configure', () => this.#system.log);
+    this.onAfterFinalize = new Signal('on_after_finalize', () => this.#system.log);
     this.#replyTo = this.#system.newId();
     addBuiltinTasks(this);
   }
@@ -228,6 +239,20 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
       const names = typeof packages === 'function' ? packages() : packages;
       await autodiscover(names, { cwd: this.#system.cwd(), relatedName });
     });
+  }
+
+  /**
+   * Lets beat send a task on a schedule: seconds, a cron expression, `crontab(…)`, `solar(…)`. Options are the entry's
+   * `name`, `relative` and `catchUp`, arguments, and any of `applyAsync`'s. Gives the name of the entry; one that is
+   * there by that name is replaced.
+   * @throws {ImproperlyConfigured}
+   * @example app.addPeriodicTask(crontab({ hour: 7, minute: 30 }), report.s('daily'), { name: 'morning', expires: 600 });
+   * Celery: `add_periodic_task`.
+   */
+  addPeriodicTask(schedule: ScheduleInput, call: Signature | { readonly name: string }, options: PeriodicOptions = {}): string {
+    const { name, isSurprise } = addPeriodic(this.beat, schedule, call, options);
+    if (isSurprise) this.#system.log.warn({ entry: name }, 'This call was scheduled before: give each its own name');
+    return name;
   }
 
   /** Sends a task by name, whoever runs it. Celery: `send_task`. */
@@ -589,6 +614,7 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
 
   async #load(): Promise<void> {
     for (let load = this.#loading.shift(); load !== undefined; load = this.#loading.shift()) await load();
+    await this.onAfterConfigure.send(this, { source: this.config });
     await this.signals.importModules.send(this, {});
     for (const name of [...this.config.imports, ...this.config.include]) {
       await loadModule(name, { cwd: this.#system.cwd() });
@@ -596,6 +622,7 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     const { acceptContent, resultAcceptContent, resultSerializer, taskCompression, taskSerializer } = this.config;
     const names = [...acceptContent, ...(resultAcceptContent ?? []), resultSerializer, taskSerializer, taskCompression];
     await this.codec.prepare(names.filter((name) => name !== undefined));
+    await this.onAfterFinalize.send(this, {});
   }
 }
 
