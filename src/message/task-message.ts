@@ -404,9 +404,8 @@ export function decodeTaskBody(
   if (Array.isArray(value)) return readParts(value, raw);
   if (isMap(value) && (Object.hasOwn(value, 'args') || Object.hasOwn(value, 'task'))) {
     const fields: Fields = { __proto__: null, ...value } as unknown as Fields;
-    const args = fields.args === undefined ? [] : fields.args;
-    const kwargs = fields.kwargs === undefined ? {} : fields.kwargs;
-    return readParts([args, kwargs, fields], raw);
+    // Clients written in Go send null for an empty list or map.
+    return readParts([fields.args ?? [], fields.kwargs ?? {}, fields], raw);
   }
   throw invalid('body', value, 'a list [args, kwargs, embed]');
 }

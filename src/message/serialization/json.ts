@@ -95,7 +95,7 @@ class TypedEnvelope {
   }
 }
 
-/** Would `JSON.stringify` write exactly this value? (Not for bigint, NaN, dates, bytes, class instances, or too deep.) */
+/** Would `JSON.stringify` write exactly this value? (Not for bigint, NaN, floats beyond 2^53, dates, bytes, class instances, or too deep.) */
 function isPlain(value: unknown, depthLeft: number): boolean {
   switch (typeof value) {
     case 'string':
@@ -103,7 +103,7 @@ function isPlain(value: unknown, depthLeft: number): boolean {
     case 'undefined':
       return true;
     case 'number':
-      return Number.isFinite(value);
+      return value <= Number.MAX_SAFE_INTEGER && value >= Number.MIN_SAFE_INTEGER;
     case 'object':
       break;
     default:
@@ -153,9 +153,17 @@ function write(tree: unknown, parts: string[]): void {
 function leaf(value: unknown): string {
   if (typeof value === 'bigint') return integerText(value);
   if (value instanceof FloatValue) return floatText(value.value);
-  // NaN and the infinities go out as the bare words they print as: Python writes and reads them so.
-  if (typeof value === 'number') return String(value === 0 ? 0 : value);
+  if (typeof value === 'number') return numberText(value);
   return JSON.stringify(value);
+}
+
+/**
+ * NaN and the infinities go out as the bare words they print as: Python writes and reads them so. A number beyond 2^53 is a float
+ * (an integer would be a bigint) and must look like one, or the receiver takes it for a bigint.
+ */
+function numberText(value: number): string {
+  if (Number.isInteger(value) && !Number.isSafeInteger(value)) return floatText(value);
+  return String(value === 0 ? 0 : value);
 }
 
 function floatText(value: number): string {

@@ -37,7 +37,7 @@ export class YamlSerializer implements Serializer {
     const { Document } = this.#package.get();
     const document = new Document(toWireTree(value, forms, this.#maxDepth), {
       version: '1.1',
-      customTags: (tags) => [timestamp, exponent, ...tags],
+      customTags: (tags) => [timestamp, float, ...tags],
       aliasDuplicateObjects: false,
     });
     return document.toString({ lineWidth: 0 });
@@ -99,12 +99,19 @@ const timestamp: ScalarTag = {
   stringify: ({ value }) => formatIsoInstant((value as Date).getTime()) ?? '',
 };
 
-/** `1e+21` is text for PyYAML: a float needs its point. */
-const exponent: ScalarTag = {
-  identify: (value) => typeof value === 'number' && Number.isFinite(value) && /^-?\de/.test(String(value)),
+/** `1e+21` is text for PyYAML: a float needs its point. So does one beyond 2^53, to be no integer. */
+const float: ScalarTag = {
+  identify: (value) => typeof value === 'number' && Number.isFinite(value) && needsPoint(value),
   default: true,
   tag: 'tag:yaml.org,2002:float',
   test: /(?!)/,
   resolve: (text) => text,
-  stringify: ({ value }) => String(value).replace('e', '.0e'),
+  stringify: ({ value }) => {
+    const text = String(value);
+    return text.includes('e') ? text.replace('e', '.0e') : `${text}.0`;
+  },
 };
+
+function needsPoint(value: number): boolean {
+  return (Number.isInteger(value) && !Number.isSafeInteger(value)) || /^-?\de/.test(String(value));
+}
