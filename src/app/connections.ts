@@ -2,12 +2,12 @@
  * What an app has open on its broker: a connection for publishing, one for consuming, the result backend.
  * Each is opened when first asked for, and again by the next who asks when that failed.
  */
-import { Connection, type ConnectionOptions, Publisher, type TlsOptions } from '../amqp/index.ts';
+import { Connection, type ConnectionOptions, Publisher } from '../amqp/index.ts';
 import { CloseStack } from '../core/close-stack.ts';
 import type { System } from '../core/system.ts';
 import type { Codec, ErrorRegistry } from '../message/index.ts';
 import { openBackend, type ResultBackend } from '../results/index.ts';
-import { brokerUrls, type Config, type TlsOptions as TlsSetting } from './settings.ts';
+import { brokerTls, brokerUrls, type Config } from './settings.ts';
 
 export interface ConnectionsHost {
   readonly system: System;
@@ -148,20 +148,10 @@ export function connectionOptions(
     name,
     heartbeatSeconds: config.brokerHeartbeat ?? 0,
     connectTimeoutSeconds: config.brokerConnectionTimeout,
-    tls: tls(config.brokerUseSsl),
+    tls: brokerTls(config),
     ...(config.brokerLoginMethod === undefined ? {} : { loginMethod: config.brokerLoginMethod }),
     ...(config.brokerFailoverStrategy === 'shuffle' ? { failover: 'shuffle' as const } : {}),
     system,
-  };
-}
-
-function tls(setting: boolean | TlsSetting): boolean | TlsOptions {
-  if (typeof setting === 'boolean') return setting;
-  const { rejectUnauthorized, servername, ...rest } = setting;
-  return {
-    ...(rest as TlsOptions),
-    ...(servername === undefined ? {} : { serverName: servername }),
-    ...(rejectUnauthorized === false ? { insecureSkipVerify: true } : {}),
   };
 }
 

@@ -2,9 +2,10 @@
  * Settings: one table (`settings/table.ts`), its types, and the way from what users give to the strict `Config`.
  * Loose input in three spellings goes in (`ConfigInput`), camelCase comes out; one error lists every problem.
  */
-export { brokerUrls, type TlsOptions, type TransportOptions } from './settings/broker-address.ts';
+export { brokerTls, brokerUrls, type TlsOptions, type TransportOptions } from './settings/broker-address.ts';
 export { oldNames, settingNamed, snakeCase } from './settings/names.ts';
 export {
+  argumentsSource,
   type ConfigSource,
   celeryNames,
   type Environment,

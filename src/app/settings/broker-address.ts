@@ -2,7 +2,8 @@
  * Broker addresses and TLS options as users write them. AMQP is the only transport: another scheme is refused by name.
  * `brokerUrls` gives the list that a connection tries, put together from the URL settings or the old split ones.
  */
-import { parseBrokerUrls } from '../../amqp/index.ts';
+import { readFileSync } from 'node:fs';
+import { type TlsOptions as BrokerTls, parseBrokerUrls } from '../../amqp/index.ts';
 import { ImproperlyConfigured } from '../../core/errors.ts';
 import { redactText } from '../../core/redact.ts';
 import { camelCase, isRecord, unfit } from './setting.ts';
@@ -28,10 +29,12 @@ export interface TlsOptions {
   readonly cert?: string | Uint8Array | undefined;
   readonly key?: string | Uint8Array | undefined;
   readonly passphrase?: string | undefined;
+  /** The name the broker's certificate must carry. Default: the host of the address. */
   readonly servername?: string | undefined;
-  /** False switches the check of the peer off: only with a name of its own in a test. */
+  /** Default `TLSv1.2`. */
+  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined;
+  /** False believes any certificate: for experiments only. Python: `cert_reqs: 'CERT_NONE'`. */
   readonly rejectUnauthorized?: boolean | undefined;
-  readonly [more: string]: unknown;
 }
 
 const defaultUrl = 'amqp://guest:guest@localhost:5672//';
@@ -115,30 +118,95 @@ function splitUrl(config: BrokerSettings, scheme: string): string {
   return `${scheme}://${user}:${password}@${host ?? 'localhost'}:${port}/${vhost}`;
 }
 
-/** What Python's `ssl` calls its options. */
-const pythonNames: Readonly<Record<string, string>> = {
-  keyfile: 'key',
-  certfile: 'cert',
+/** Options of TLS by what they are called: our names, those of `amqp/`, and Python's (`ssl_` in front for Redis). */
+const tlsNames: Readonly<Record<string, keyof TlsOptions>> = {
+  ca: 'ca',
   caCerts: 'ca',
+  cert: 'cert',
+  certfile: 'cert',
+  key: 'key',
+  keyfile: 'key',
+  passphrase: 'passphrase',
+  password: 'passphrase',
+  servername: 'servername',
+  serverName: 'servername',
   serverHostname: 'servername',
+  minVersion: 'minVersion',
+  rejectUnauthorized: 'rejectUnauthorized',
+  insecureSkipVerify: 'rejectUnauthorized',
+  certReqs: 'rejectUnauthorized',
 };
 
-/** Checks `brokerUseSsl`; Python's names become those of `node:tls`. */
+/** Checks `brokerUseSsl` and its like. */
 export function tlsOptions(value: unknown): boolean | TlsOptions {
   if (value === null) return false;
   if (typeof value === 'boolean') return value;
   if (value === 'true' || value === 'false') return value === 'true';
   if (!isRecord(value)) return unfit('true, false or an object of TLS options', value);
   const held: Record<string, unknown> = {};
-  for (const [key, given] of Object.entries(value)) {
-    const name = camelCase(key);
-    if (name === 'certReqs') held.rejectUnauthorized = isVerified(given);
-    else held[pythonNames[name] ?? name] = given;
+  for (const [given, option] of Object.entries(value)) {
+    if (option === undefined || option === null) continue;
+    const spelled = camelCase(given.replace(/^ssl_/, ''));
+    const name = Object.hasOwn(tlsNames, spelled) ? tlsNames[spelled] : undefined;
+    if (name === undefined) {
+      const known = ['ca', 'cert', 'key', 'passphrase', 'servername', 'minVersion', 'rejectUnauthorized'].join(', ');
+      throw new ImproperlyConfigured(`has no option '${given}'; known: ${known}`);
+    }
+    held[name] = tlsOption(spelled, option);
   }
   return held;
 }
 
-/** `ssl.CERT_NONE` is 0; `CERT_OPTIONAL` and `CERT_REQUIRED` check. */
-function isVerified(value: unknown): boolean {
-  return !(value === 0 || value === 'CERT_NONE' || value === 'none' || value === false);
+function tlsOption(spelled: string, value: unknown): unknown {
+  switch (spelled) {
+    case 'insecureSkipVerify':
+      return typeof value === 'boolean' ? !value : unfit('an object whose insecureSkipVerify is true or false', value);
+    case 'rejectUnauthorized':
+      return typeof value === 'boolean' ? value : unfit('an object whose rejectUnauthorized is true or false', value);
+    case 'certReqs':
+      return !(value === 0 || value === 'CERT_NONE' || value === 'none'); // CERT_OPTIONAL and CERT_REQUIRED check
+    case 'ca':
+    case 'caCerts':
+      if (Array.isArray(value)) return value.map((one) => tlsOption('cert', one));
+      return tlsOption('cert', value);
+    default:
+      return typeof value === 'string' || value instanceof Uint8Array
+        ? value
+        : unfit(`an object whose ${spelled} is text`, value);
+  }
+}
+
+/**
+ * The TLS options of the broker connections: files are read, names are those of `amqp/`. False: no TLS of its own
+ * (an `amqps://` address has it all the same).
+ * @throws {ImproperlyConfigured} when a certificate or key cannot be read.
+ */
+export function brokerTls(config: { readonly brokerUseSsl: boolean | TlsOptions }): boolean | BrokerTls {
+  const given = config.brokerUseSsl;
+  if (typeof given === 'boolean') return given;
+  const { ca, cert, key, passphrase, servername, minVersion, rejectUnauthorized } = given;
+  return {
+    ...(ca === undefined ? {} : { ca: isList(ca) ? ca.map((one) => pem('ca', one)) : pem('ca', ca) }),
+    ...(cert === undefined ? {} : { cert: pem('cert', cert) }),
+    ...(key === undefined ? {} : { key: pem('key', key) }),
+    ...(passphrase === undefined ? {} : { passphrase }),
+    ...(servername === undefined ? {} : { serverName: servername }),
+    ...(minVersion === undefined ? {} : { minVersion }),
+    ...(rejectUnauthorized === false ? { insecureSkipVerify: true } : {}),
+  };
+}
+
+function isList<T>(value: T | readonly T[]): value is readonly T[] {
+  return Array.isArray(value);
+}
+
+/** A certificate or key as text or bytes; any other text is the path of a file. */
+function pem(option: string, given: string | Uint8Array): string | Uint8Array {
+  if (typeof given !== 'string' || given.includes('-----BEGIN')) return given;
+  try {
+    return readFileSync(given);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ImproperlyConfigured(`brokerUseSsl: the file of '${option}' cannot be read: ${reason}`, { cause: error });
+  }
 }

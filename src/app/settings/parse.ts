@@ -98,6 +98,23 @@ export function environmentSource(env: Environment): ConfigSource {
   return { settings: Object.fromEntries(bySetting), from: 'the environment', origin: 'text' };
 }
 
+/**
+ * Settings written as arguments after `--`: `worker.prefetch_multiplier=2`, `worker_prefetch_multiplier=2`,
+ * `.prefetch_multiplier=2` (the family of the command), `task.time_limit=(int)60`. Celery: `config_from_cmdline`.
+ * @throws {ImproperlyConfigured} when an argument has no `=`.
+ */
+export function argumentsSource(args: readonly string[], family: string): ConfigSource {
+  const pairs = args.map((arg): [string, string] => {
+    const cut = arg.indexOf('=');
+    if (cut <= 0) throw new ImproperlyConfigured(`'${redactText(arg)}' is no setting: write it as name=value.`);
+    const key = arg.slice(0, cut);
+    const name = /^[._]/.test(key) ? `${family}_${key.slice(1)}` : key;
+    const value = arg.slice(cut + 1).replace(/^\((?:int|float|bool|str|string|tuple|list|any|dict)\)/, '');
+    return [name.replaceAll('.', '_'), value];
+  });
+  return { settings: Object.fromEntries(pairs), from: 'the command line', origin: 'text' };
+}
+
 function readSource(source: ConfigSource, problems: string[]): Map<SettingName, unknown> {
   const { namespace, origin = 'program' } = source;
   const where = source.from === undefined ? '' : ` (in ${source.from})`;

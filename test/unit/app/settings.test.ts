@@ -1,7 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Exchange, Queue } from '../../../src/amqp/index.ts';
 import {
+  argumentsSource,
+  brokerTls,
   brokerUrls,
   type CeleryConfig,
   celeryNames,
@@ -405,11 +409,31 @@ describe('brokers', () => {
   it("takes Python's names of TLS options", () => {
     const config = parseConfig({
       broker_use_ssl: { keyfile: 'k.pem', certfile: 'c.pem', ca_certs: 'ca.pem', cert_reqs: 2 },
+      redis_backend_use_ssl: { ssl_cert_reqs: 'CERT_NONE' },
     });
     expect(config.brokerUseSsl).toEqual({ key: 'k.pem', cert: 'c.pem', ca: 'ca.pem', rejectUnauthorized: true });
-    expect(parseConfig({ broker_use_ssl: { cert_reqs: 'CERT_NONE' } }).brokerUseSsl).toEqual({
-      rejectUnauthorized: false,
+    expect(config.redisBackendUseSsl).toEqual({ ssl_cert_reqs: 'CERT_NONE' });
+    expect(problemsOf(() => parseConfig({ broker_use_ssl: { cipher: 'x' } }))).toContain(
+      "'broker_use_ssl' has no option 'cipher'; known: ca,",
+    );
+  });
+
+  it('reads the files of certificates and keys, and leaves PEM texts as they are', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'celery-ts-tls-'));
+    writeFileSync(join(folder, 'ca.pem'), 'from a file');
+    const pem = '-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----';
+    const given = { ca: [join(folder, 'ca.pem'), pem], cert: pem, servername: 'rabbit', rejectUnauthorized: false };
+    expect(brokerTls(parseConfig({ brokerUseSsl: given }))).toEqual({
+      ca: [Buffer.from('from a file'), pem],
+      cert: pem,
+      serverName: 'rabbit',
+      insecureSkipVerify: true,
     });
+    rmSync(folder, { recursive: true });
+    expect(problemsOf(() => brokerTls(parseConfig({ brokerUseSsl: given })))).toContain(
+      "the file of 'ca' cannot be read: ENOENT",
+    );
+    expect([brokerTls(parseConfig()), brokerTls(parseConfig({ brokerUseSsl: true }))]).toEqual([false, true]);
   });
 });
 
@@ -520,6 +544,25 @@ describe('sources', () => {
       resultBackend: 'redis://env',
       brokerReadUrl: 'amqp://reader',
     });
+  });
+
+  it('may be arguments of the command line, as in Celery', () => {
+    const args = [
+      'worker.prefetch_multiplier=2',
+      '.concurrency=(int)3',
+      'task_acks_late=no',
+      'brokerUrl=amqp://h/?heartbeat=5',
+    ];
+    expect(resolveConfig([argumentsSource(args, 'worker')]).config).toMatchObject({
+      workerPrefetchMultiplier: 2,
+      workerConcurrency: 3,
+      taskAcksLate: false,
+      brokerUrl: 'amqp://h/?heartbeat=5',
+    });
+    expect(problemsOf(() => resolveConfig([argumentsSource(['worker.prefetch=2'], 'worker')]))).toContain(
+      '(in the command line)',
+    );
+    expect(problemsOf(() => argumentsSource(['--verbose'], 'worker'))).toContain('write it as name=value');
   });
 
   it('name the environment in problems', () => {

@@ -90,8 +90,9 @@ export const backends = {
   redisBackendUseSsl: shaped<boolean | Options | undefined>(
     'boolean | object',
     undefined,
-    'TLS of the Redis backend: true or options as in `brokerUseSsl`.',
-    tlsOptions,
+    "TLS of the Redis backend: true, or `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`, `ssl_cert_reqs` as in Python's client.",
+    // Held as written: the backend reads the same names from the query of its URL.
+    (value) => (typeof tlsOptions(value) === 'boolean' ? tlsOptions(value) === true : Object(value)),
     { old: ['CELERY_REDIS_BACKEND_USE_SSL'] },
   ),
   redisDb: count(undefined, 'Redis: number of the database. Old form; write it in `resultBackend`.', {
