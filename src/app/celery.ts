@@ -51,9 +51,10 @@ import { type Conf, Settings } from './conf.ts';
 import { Connections } from './connections.ts';
 import { Delays } from './delays.ts';
 import { applyEagerly, callDirectly } from './eager.ts';
-import { autodiscover, loadModule } from './load-module.ts';
+import { autodiscover, loadExport, loadModule } from './load-module.ts';
 import { addPeriodic, type PeriodicOptions } from './periodic.ts';
 import { createRouter, type Router } from './router.ts';
+import { loadRoutes, needsLoading } from './routes.ts';
 import { type Composed, type Composer, composeCall, composeMessage } from './send-task.ts';
 import type { CeleryConfig, Config, ConfigInput } from './settings.ts';
 import { Signals } from './signals.ts';
@@ -618,6 +619,11 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     await this.signals.importModules.send(this, {});
     for (const name of [...this.config.imports, ...this.config.include]) {
       await loadModule(name, { cwd: this.#system.cwd() });
+    }
+    const { taskRoutes } = this.config;
+    if (needsLoading(taskRoutes)) {
+      const load = (path: string) => loadExport(path, { cwd: this.#system.cwd() });
+      this.#settings.change({ taskRoutes: await loadRoutes(taskRoutes, load) });
     }
     const { acceptContent, resultAcceptContent, resultSerializer, taskCompression, taskSerializer } = this.config;
     const names = [...acceptContent, ...(resultAcceptContent ?? []), resultSerializer, taskSerializer, taskCompression];
