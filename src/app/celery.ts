@@ -527,8 +527,9 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     // The caller's input is what travels; the worker checks it again and takes what the schema makes of it.
     if (schema !== undefined) await validate(schema, args, ArgumentsInvalid, name);
     if (this.config.taskAlwaysEager && task !== undefined) return this.applyEagerly(task, args, options);
-    const composed = this.compose(name, args, options);
+    // First the backend: its reply queue is part of the message.
     const backend = this.#connections?.openBackend ?? (await this.backend());
+    const composed = this.compose(name, args, options);
     if (composed.ignoreResult !== true) await backend.expect(composed.taskId);
     if (
       this.signals.beforeTaskPublish.hasReceivers ||
