@@ -3,7 +3,7 @@
  * (celery-protocol.md section 15). One reply queue for the life of the mailbox, opened by the first request that wants
  * answers; each request has a ticket, and an answer without an open ticket is dropped.
  */
-import { type Connection, Consumer, type Delivery, type Publisher } from '../amqp/index.ts';
+import { type Connection, Consumer, type Delivery, type Exchange, type Publisher, type Queue } from '../amqp/index.ts';
 import { ImproperlyConfigured, OperationalError } from '../core/errors.ts';
 import type { LogicalClock } from '../core/logical-clock.ts';
 import type { System } from '../core/system.ts';
@@ -56,6 +56,8 @@ interface Collector {
 export class Mailbox {
   readonly #options: MailboxOptions;
   readonly #oid: string;
+  readonly #requestExchange: Exchange;
+  readonly #topology: readonly Queue[];
   readonly #collectors = new Map<string, Collector>();
   #consuming: Promise<Consumer> | undefined;
   #isClosed = false;
@@ -63,6 +65,8 @@ export class Mailbox {
   constructor(options: MailboxOptions) {
     this.#options = options;
     this.#oid = options.system.newId();
+    this.#requestExchange = requestExchange(options);
+    this.#topology = [exchangeOnly(this.#requestExchange)];
   }
 
   /** Requests whose answers are being collected. */
@@ -120,13 +124,12 @@ export class Mailbox {
       throw new ImproperlyConfigured(`A matcher ('${audience.matcher}') needs a pattern to match node names with.`);
     }
     const publisher = await this.#options.publisher();
-    const exchange = requestExchange(this.#options);
-    await publisher.declare([exchangeOnly(exchange)]);
+    await publisher.declare(this.#topology);
     const matcher = pattern === undefined ? undefined : (audience.matcher ?? 'glob');
     const request = { method, arguments: args, destination, pattern, matcher, ...reply, clock: clock.forward() };
     await publisher.publish({
       envelope: encodeControlRequest(request, codec, serializer),
-      exchange: exchange.name,
+      exchange: this.#requestExchange.name,
       routingKey: '',
       confirm: true, // so that a request that went nowhere is an error and not a silence
       mandatory: false,

@@ -3,7 +3,7 @@
  * nowhere else. Whatever arrives, the worker goes on: what cannot be read is logged and dropped, what cannot be done is
  * answered with an error.
  */
-import { type Connection, Consumer, type Delivery, type Publisher } from '../amqp/index.ts';
+import { type Connection, Consumer, type Delivery, type Publisher, type Queue } from '../amqp/index.ts';
 import { CeleryError } from '../core/errors.ts';
 import { matchesGlob } from '../core/globs.ts';
 import type { LogicalClock } from '../core/logical-clock.ts';
@@ -55,6 +55,7 @@ const longestExpression = 1_000;
 export class ControlNode {
   readonly #options: ControlNodeOptions;
   readonly #replyExchange: string;
+  readonly #topology: readonly Queue[];
   readonly #waiting: ControlRequest[] = [];
   #running = 0;
   #dropped = 0;
@@ -62,7 +63,9 @@ export class ControlNode {
 
   private constructor(options: ControlNodeOptions) {
     this.#options = options;
-    this.#replyExchange = replyExchange(options).name;
+    const exchange = replyExchange(options);
+    this.#replyExchange = exchange.name;
+    this.#topology = [exchangeOnly(exchange)];
   }
 
   /** Declares what the node needs and listens. */
@@ -94,7 +97,7 @@ export class ControlNode {
   }
 
   /** The name is held by a connection that died, or by a worker of the same name: listen under another one beside it. */
-  #freshQueue(taken: string): ReturnType<typeof nodeQueue> {
+  #freshQueue(taken: string): Queue {
     const { node, system } = this.#options;
     const queue = nodeQueue(node, this.#options, `.${system.newId().slice(0, 8)}`);
     system.log.warn(
@@ -179,7 +182,7 @@ export class ControlNode {
     }
     const encode = (given: unknown): ReturnType<typeof encodeControlReply> =>
       encodeControlReply({ node, value: given ?? null, ticket, clock: clock.forward() }, codec, serializer);
-    await publisher.declare([exchangeOnly(replyExchange(this.#options))]);
+    await publisher.declare(this.#topology);
     await publisher.publish({
       envelope: encodable(encode, value),
       exchange: this.#replyExchange,

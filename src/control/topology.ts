@@ -26,7 +26,7 @@ export function replyExchange({ namespace = 'celery' }: ControlTopologyOptions):
 
 /** What a sender declares: an exchange and no queue. */
 export function exchangeOnly(exchange: Exchange): Queue {
-  return new Queue(exchange.name, { exchange, noDeclare: true });
+  return new Queue(`exchange ${exchange.name}`, { exchange, noDeclare: true });
 }
 
 /** The queue of one worker. `suffix` makes a fresh name when the old one is still locked by a dead connection. */

@@ -50,7 +50,9 @@ export class EventDispatcher {
   #gatherTurn: NodeJS.Immediate | undefined;
   #isEnabled: boolean;
   #isClosed = false;
-  #isDeclaring = false;
+  #declaring: Promise<void> | undefined;
+  /** The connection's epoch in which the exchange was declared. */
+  #declaredIn = 0;
   #dropped = 0;
 
   constructor(options: DispatcherOptions) {
@@ -141,6 +143,7 @@ export class EventDispatcher {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.flush();
+    await this.#declaring; // what was announced before the exchange was there goes out first
     this.#isClosed = true;
     this.#kept.length = 0;
     this.#options.publisher.connection.off('open', this.#onOpen);
@@ -163,13 +166,13 @@ export class EventDispatcher {
 
   #publish(events: readonly EventRecord[], routingKey: string, encode: () => Envelope): void {
     const { publisher } = this.#options;
-    if (!publisher.connection.isOpen || this.#isDeclaring) {
+    if (!publisher.connection.isOpen || this.#declaring !== undefined) {
       this.#keep(events);
       return;
     }
-    if (!publisher.isDeclared(this.#topology[0])) {
+    if (this.#declaredIn !== publisher.connection.epoch) {
       this.#keep(events);
-      void this.#declare();
+      this.#declaring = this.#declare();
       return;
     }
     try {
@@ -188,17 +191,17 @@ export class EventDispatcher {
 
   /** The exchange must be there first: publishing to a missing one would cost the channel. */
   async #declare(): Promise<void> {
-    this.#isDeclaring = true;
-    let isDeclared = false;
+    const { publisher } = this.#options;
+    const { epoch } = publisher.connection;
     try {
-      await this.#options.publisher.declare(this.#topology);
-      isDeclared = true;
+      await publisher.declare(this.#topology);
+      this.#declaredIn = epoch;
     } catch (error) {
       this.#options.system.log.warn({ err: error, exchange: this.#exchange }, 'Events cannot be sent');
     } finally {
-      this.#isDeclaring = false;
+      this.#declaring = undefined;
     }
-    if (isDeclared && !this.#isClosed) this.#sendKept();
+    if (this.#declaredIn === epoch && !this.#isClosed) this.#sendKept();
   }
 
   /** A heartbeat of the past tells nobody anything; the rest waits for the next connection. */

@@ -23,7 +23,7 @@ export interface EventQueueOptions {
 
 /** What a sender declares: the exchange and no queue. */
 export function eventExchangeOnly(name: string): Queue {
-  return new Queue(name, { exchange: new Exchange(name, { type: 'topic' }), noDeclare: true });
+  return new Queue(`exchange ${name}`, { exchange: new Exchange(name, { type: 'topic' }), noDeclare: true });
 }
 
 /** The queue of one receiver. `id` makes its name unique. */
