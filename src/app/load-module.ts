@@ -1,6 +1,6 @@
 /**
  * Finds and imports a user's module by path or name: TypeScript or JavaScript, ES module or CommonJS, on Node 20 too.
- * Whatever the user's files import as `celery-ts` is the copy that runs, so that tasks land in the app that was found.
+ * What the user's files import as `celery-ts` is the copy that runs, even in a folder without the package.
  *
  * JavaScript goes through `import()`. TypeScript goes through the process's own loader when it has one (`--import tsx`,
  * or a main program in TypeScript), else through jiti. One process keeps to one way: two would evaluate a module twice.
@@ -212,7 +212,7 @@ async function isForJiti(path: string): Promise<boolean> {
   if (/^\.[mc]?ts$/.test(extension)) return true;
   // jiti evaluates `.js` without a package type itself; so that it meets the same module, it goes there from the start.
   if (extension === '.js' && packageType(path) === undefined) return true;
-  return !importsThisCopy(path);
+  return hasNoCopy(path);
 }
 
 /** True when this process reads TypeScript by itself: by a registered loader, or because its program is TypeScript. */
@@ -224,13 +224,28 @@ function hasOwnLoader(): boolean {
   );
 }
 
-/** True when `celery-ts` means this very copy to the module at `path`. */
-function importsThisCopy(path: string): boolean {
+/** True when `celery-ts` means nothing to the module at `path`: its folder has no such package. */
+function hasNoCopy(path: string): boolean {
+  return copyFor(path) === undefined;
+}
+
+/**
+ * The program `celery-ts` of another copy of this package, installed in or above `folder`: JavaScript there imports that
+ * copy, so that the command line does better to hand over to it. Undefined: there is none, or it is this one.
+ */
+export function otherProgram(folder: string): string | undefined {
+  const copy = copyFor(join(folder, 'index.js'));
+  if (copy === undefined || copy === realpathSync(packageFolder())) return undefined;
+  const program = join(copy, 'bin', 'celery-ts.js');
+  return isFile(program) ? program : undefined;
+}
+
+/** The folder of the package that the module at `path` gets when it imports `celery-ts`. */
+function copyFor(path: string): string | undefined {
   try {
-    const theirs = createRequire(path).resolve('celery-ts/package.json');
-    return realpathSync(theirs) === realpathSync(join(packageFolder(), 'package.json'));
+    return dirname(realpathSync(createRequire(path).resolve('celery-ts/package.json')));
   } catch {
-    return false;
+    return undefined;
   }
 }
 
@@ -256,9 +271,10 @@ function typeOf(packageFile: string): string | undefined {
   }
 }
 
+/** `celery-ts` is handed over as a module: a `require` of it would make jiti evaluate the package a second time. */
 async function importThroughJiti(path: string): Promise<ModuleExports> {
   const { createJiti } = await import('jiti');
-  const virtualModules = importsThisCopy(path) ? {} : { 'celery-ts': await thisCopy() };
+  const virtualModules = { 'celery-ts': await thisCopy() };
   return createJiti(import.meta.url, { virtualModules }).import<ModuleExports>(path);
 }
 
