@@ -9,8 +9,8 @@
 import { constants } from 'node:fs';
 import { link, open, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { CeleryError } from '../core/errors.ts';
+import { isAlive, isCode, startOf } from '../core/process-identity.ts';
 import type { System } from '../core/system.ts';
-import { isAlive, isCode, startOf } from './process-identity.ts';
 
 /** Another process holds the file (exit code 73). */
 export class FileInUse extends CeleryError {

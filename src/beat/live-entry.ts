@@ -32,6 +32,8 @@ export class LiveEntry {
   #countedFrom: number;
   /** After a jump of the clock, what was jumped over counts as one. */
   #mergedUntil = Number.NEGATIVE_INFINITY;
+  /** Runs due in this time were missed by a hand-over: each still comes. */
+  #handOver = { from: Number.POSITIVE_INFINITY, until: Number.NEGATIVE_INFINITY };
   #lastDue: number | undefined;
 
   constructor(definition: ScheduleEntry, saved: SavedEntry | undefined, clock: BeatClock) {
@@ -92,14 +94,19 @@ export class LiveEntry {
     if (this.definition.catchUp === 'all') {
       this.#countedFrom = Math.max(due, this.#mergedUntil);
     } else {
-      this.#countedFrom = now - due > lateMs ? settledAt(this.schedule, due, now) : due;
+      const isMissed = now - due > lateMs && !(due >= this.#handOver.from && due <= this.#handOver.until);
+      this.#countedFrom = isMissed ? settledAt(this.schedule, due, now) : due;
     }
   }
 
-  /** Nothing was sending until now: by `catchUp: 'skip'`, what was missed by more than `graceMs` is dropped. */
+  /**
+   * Nothing was sending until now. What was missed by no more than `graceMs` was missed by a hand-over and still comes;
+   * of the rest, `catchUp: 'skip'` drops all.
+   */
   returned(judging: Judging, graceMs: number): void {
-    if (this.definition.catchUp !== 'skip') return;
     const now = this.#now(judging.clock);
+    if (graceMs > 0) this.#handOver = { from: now - graceMs, until: now };
+    if (this.definition.catchUp !== 'skip') return;
     const due = this.nextDue(judging);
     if (due !== undefined && due < now - graceMs) this.#countedFrom = settledAt(this.schedule, due, now);
   }

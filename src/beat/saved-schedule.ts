@@ -28,9 +28,14 @@ const format = 'celery-ts beat schedule';
 const version = 1;
 
 export function writeSchedule(schedule: SavedSchedule): string {
+  return `${JSON.stringify(scheduleDocument(schedule), undefined, 2)}\n`;
+}
+
+/** The same as a value that JSON can carry. */
+export function scheduleDocument(schedule: SavedSchedule): Readonly<Record<string, unknown>> {
   const entries = [...schedule.entries].map(([name, entry]) => [name, writeEntry(entry)]);
   const lived = schedule.lived.map(({ from, to }) => [from === null ? null : iso(from), iso(to)]);
-  const document = {
+  return {
     format,
     version,
     timeZone: schedule.timeZone,
@@ -38,12 +43,19 @@ export function writeSchedule(schedule: SavedSchedule): string {
     ...(lived.length === 0 ? {} : { lived }),
     entries: Object.fromEntries(entries),
   };
-  return `${JSON.stringify(document, undefined, 2)}\n`;
 }
 
 /** What can be read of it: entries that make no sense are left out and named in `unread`. Undefined: not ours at all. */
-export function readSavedSchedule(text: string): { schedule: SavedSchedule; unread: readonly string[] } | undefined {
-  const document = parseJson(text);
+export function readSavedSchedule(text: string): ReadSchedule | undefined {
+  return readDocument(parseJson(text));
+}
+
+export interface ReadSchedule {
+  readonly schedule: SavedSchedule;
+  readonly unread: readonly string[];
+}
+
+export function readDocument(document: unknown): ReadSchedule | undefined {
   if (!isRecord(document) || document.format !== format || document.version !== version) return undefined;
   if (typeof document.timeZone !== 'string' || !isRecord(document.entries)) return undefined;
   const entries = new Map<string, SavedEntry>();

@@ -7,9 +7,9 @@ import { constants } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CeleryError } from '../core/errors.ts';
+import { isCode } from '../core/process-identity.ts';
 import type { System } from '../core/system.ts';
 import { FileLock } from './file-lock.ts';
-import { isCode } from './process-identity.ts';
 import { readSavedSchedule, type SavedSchedule, writeSchedule } from './saved-schedule.ts';
 
 export interface StoreTerm {
@@ -19,7 +19,7 @@ export interface StoreTerm {
   readonly ended: AbortSignal;
   /** How long after a run it may at the latest be saved, ms. */
   readonly saveDelayMs: number;
-  /** Runs missed by no more than this were missed by a hand-over, not by an absence: `catchUp: 'skip'` keeps them. */
+  /** Runs missed by no more than this were missed by a hand-over, not by an absence: each of them still comes. */
   readonly graceMs: number;
   save(schedule: SavedSchedule): Promise<void>;
   close(): Promise<void>;
@@ -143,6 +143,12 @@ export class FileStore implements ScheduleStore {
       log.error({ file: this.path, err: error }, 'The schedule file is none of ours and cannot be renamed');
     }
   }
+}
+
+/** What a schedule file holds, without taking its lock or touching it; undefined when there is none of ours. */
+export async function peekAtFile(path: string): Promise<SavedSchedule | undefined> {
+  const text = await readText(path);
+  return text === undefined || text === 'foreign' ? undefined : readSavedSchedule(text)?.schedule;
 }
 
 /** Undefined: there is no file. `foreign`: something that no schedule file of ours can be. */

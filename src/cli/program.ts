@@ -2,6 +2,7 @@
  * The command line as a tree: the global options, and a row for each command. A command is a file in `commands/`.
  */
 import { Command, CommanderError, Option } from 'commander';
+import { beatCommand } from './commands/beat.ts';
 import { callCommand } from './commands/call.ts';
 import { reportCommand } from './commands/report.ts';
 import { resultCommand } from './commands/result.ts';
@@ -12,7 +13,7 @@ import { exitCodes } from './exit-codes.ts';
 /** Adds one command to the program; its action resolves to the exit code. */
 export type DefineCommand = (context: CommandContext, run: (exitCode: Promise<number>) => void) => Command;
 
-const commands: readonly DefineCommand[] = [workerCommand, callCommand, resultCommand, reportCommand];
+const commands: readonly DefineCommand[] = [workerCommand, beatCommand, callCommand, resultCommand, reportCommand];
 
 /** Runs the program; resolves to the exit code. @throws what a command throws. */
 export async function runProgram(argv: readonly string[], version: string, context: CommandContext): Promise<number> {

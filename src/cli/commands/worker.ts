@@ -6,6 +6,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { workerNodeName } from '../../core/node-names.ts';
 import { Worker } from '../../worker/index.ts';
 import { banner } from '../banner.ts';
+import { embedBeat } from '../beat.ts';
 import { type CommandContext, type LoadedApp, loadCommandApp, say } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { levelNames } from '../logger.ts';
@@ -27,6 +28,9 @@ interface Options {
   readonly softTimeLimit?: number;
   readonly maxTasksPerChild?: number;
   readonly maxMemoryPerChild?: number;
+  readonly beat?: boolean;
+  readonly schedule?: string;
+  readonly scheduler?: string;
 }
 
 export const workerCommand: DefineCommand = (context, run) =>
@@ -60,6 +64,9 @@ export const workerCommand: DefineCommand = (context, run) =>
     .option('--soft-time-limit <seconds>', 'tasks that run longer have their signal aborted', seconds)
     .option('--max-tasks-per-child <count>', 'replace a child after this many tasks', atLeastOne)
     .option('--max-memory-per-child <KiB>', 'replace a child that holds more, between tasks', atLeastOne)
+    .option('-B, --beat', 'run beat too, in this process')
+    .option('-s, --schedule <file>', 'with --beat: the schedule file')
+    .option('--scheduler <name>', "with --beat: 'persistent', 'memory', or a class of yours")
     .addOption(
       new Option('-O, --optimization <kind>', "accepted for Celery's sake; tasks go to free children only").choices([
         'default',
@@ -96,7 +103,9 @@ async function runWorker(context: CommandContext, options: Options, command: Com
       stop.signal,
     );
     say(context, `${nodeName} ready.`);
+    const beat = options.beat === true ? await embedBeat(loaded, options) : undefined;
     await signals.first;
+    await beat?.close();
     const { how, exitCode } = await signals.stopWorker(worker, loaded);
     system.log.debug({ how }, 'The worker has stopped');
     return exitCode;

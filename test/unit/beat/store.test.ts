@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FileLock } from '../../../src/beat/file-lock.ts';
 import { CannotCreateFile, FileInUse, FileStore } from '../../../src/beat/index.ts';
-import { startOf } from '../../../src/beat/process-identity.ts';
+import { startOf } from '../../../src/core/process-identity.ts';
 import {
   readSavedSchedule,
   type SavedEntry,
