@@ -30,6 +30,7 @@ interface Options {
   readonly maxMemoryPerChild?: number;
   readonly beat?: boolean;
   readonly schedule?: string;
+  readonly scheduleFilename?: string;
   readonly scheduler?: string;
 }
 
@@ -66,6 +67,7 @@ export const workerCommand: DefineCommand = (context, run) =>
     .option('--max-memory-per-child <KiB>', 'replace a child that holds more, between tasks', atLeastOne)
     .option('-B, --beat', 'run beat too, in this process')
     .option('-s, --schedule <file>', 'with --beat: the schedule file')
+    .addOption(new Option('--schedule-filename <file>', 'the same').hideHelp())
     .option('--scheduler <name>', "with --beat: 'persistent', 'memory', or a class of yours")
     .addOption(
       new Option('-O, --optimization <kind>', "accepted for Celery's sake; tasks go to free children only").choices([
@@ -85,7 +87,11 @@ async function runWorker(context: CommandContext, options: Options, command: Com
     say(context, `worker: ${count > 1 || name === 'SIGQUIT' ? 'Cold' : 'Warm'} shutdown (${name})`);
     stop.abort(new Error(name));
   });
+  let beat: { close(): Promise<void> } | undefined;
   try {
+    if (options.beat === true) {
+      beat = await embedBeat(loaded, { ...options, schedule: options.schedule ?? options.scheduleFilename });
+    }
     const worker = await Worker.open(
       app,
       {
@@ -103,7 +109,6 @@ async function runWorker(context: CommandContext, options: Options, command: Com
       stop.signal,
     );
     say(context, `${nodeName} ready.`);
-    const beat = options.beat === true ? await embedBeat(loaded, options) : undefined;
     await signals.first;
     await beat?.close();
     const { how, exitCode } = await signals.stopWorker(worker, loaded);
@@ -113,6 +118,7 @@ async function runWorker(context: CommandContext, options: Options, command: Com
     if (stop.signal.aborted && error === stop.signal.reason) return exitCodes.done;
     throw error;
   } finally {
+    await beat?.close();
     signals.close();
     await app.close();
   }
