@@ -5,7 +5,7 @@
 import { Bzip2 } from './compression/bzip2.ts';
 import { Xz } from './compression/xz.ts';
 import { Brotli, Zlib } from './compression/zlib.ts';
-import { Zstd } from './compression/zstd.ts';
+import { Zstandard } from './compression/zstd.ts';
 
 /** One way to compress. Registered per app; Celery: `kombu.compression.register`. */
 export interface Compression {
@@ -22,5 +22,5 @@ export interface Compression {
 
 /** What every codec starts with. */
 export function compressions(): readonly Compression[] {
-  return [new Zlib(), new Bzip2(), new Brotli(), new Xz(), new Zstd()];
+  return [new Zlib(), new Bzip2(), new Brotli(), new Xz(), new Zstandard()];
 }

@@ -14,13 +14,13 @@ interface NativeZstd {
   zstdDecompressSync(body: Uint8Array, options: { maxOutputLength: number }): Uint8Array;
 }
 
-export class Zstd implements Compression {
+export class Zstandard implements Compression {
   readonly contentType = 'application/zstd';
   readonly aliases = ['zstd', 'zstandard'];
   readonly #native = nativeZstd();
   readonly #wasm = new OptionalPackage('@hpcc-js/wasm-zstd', "Before Node 22.15 the compression 'zstd'", async () => {
-    const { Zstd: Wasm } = await import('@hpcc-js/wasm-zstd');
-    return await Wasm.load();
+    const { Zstd } = await import('@hpcc-js/wasm-zstd');
+    return await Zstd.load();
   });
 
   async prepare(): Promise<void> {
@@ -32,6 +32,7 @@ export class Zstd implements Compression {
   }
 
   decompress(body: Uint8Array, maxBytes: number): Uint8Array {
+    if (body.length === 0) throw new DecodeError('The body is not a whole zstd frame.');
     const native = this.#native;
     if (native !== undefined) return bounded(maxBytes, (options) => native.zstdDecompressSync(body, options));
     const wasm = this.#wasm.get();
@@ -71,7 +72,7 @@ export function greatestZstdSize(body: Uint8Array): number {
   } catch (error) {
     throw new DecodeError('The body is not a whole zstd frame.', { cause: error });
   }
-  if (at !== body.length) throw new DecodeError('The body is not a whole zstd frame.');
+  if (at !== body.length || at === 0) throw new DecodeError('The body is not a whole zstd frame.');
   return total;
 }
 

@@ -6,7 +6,7 @@ import type { ScalarTag } from 'yaml';
 import { DecodeError, EncodeError } from '../../core/errors.ts';
 import { formatIsoInstant } from '../iso-date.ts';
 import { OptionalPackage } from '../optional-package.ts';
-import { setOwn } from './json-parser.ts';
+import { isDeeperThan, setOwn } from './json-parser.ts';
 import type { Serializer } from './serializer.ts';
 import { toWireTree, type WireForms } from './wire-tree.ts';
 
@@ -46,7 +46,8 @@ export class YamlSerializer implements Serializer {
   decode(payload: string | Uint8Array): unknown {
     const text = payload as string;
     if (tooManyDigits.test(text)) throw new DecodeError('The YAML has an integer of more than 4300 digits.');
-    const document = this.#package.get().parseDocument(text, { version: '1.1', intAsBigInt: true, logLevel: 'silent' });
+    if (isDeeperThan(text, this.#maxDepth) || indicators(this.#maxDepth).test(text)) throw this.#tooDeep();
+    const document = this.#package.get().parseDocument(text, { version: '1.1', intAsBigInt: true, logLevel: 'error' });
     // An unknown tag is a warning for the package, an error for PyYAML's safe loader.
     const [problem] = [...document.errors, ...document.warnings];
     if (problem !== undefined)
@@ -61,7 +62,7 @@ export class YamlSerializer implements Serializer {
       return Number.isSafeInteger(number) ? number : value;
     }
     if (typeof value !== 'object' || value === null || value instanceof Date) return value;
-    if (depth >= this.#maxDepth) throw new DecodeError(`The YAML is nested deeper than ${this.#maxDepth} levels.`);
+    if (depth >= this.#maxDepth) throw this.#tooDeep();
     if (value instanceof Uint8Array) return new Uint8Array(value);
     if (Array.isArray(value)) return value.map((child) => this.#plain(child, depth + 1));
     if (value instanceof Set) return [...value].map((child) => this.#plain(child, depth + 1));
@@ -71,6 +72,15 @@ export class YamlSerializer implements Serializer {
     }
     return map;
   }
+
+  #tooDeep(): DecodeError {
+    return new DecodeError(`The YAML is nested deeper than ${this.#maxDepth} levels (workerMaxJsonDepth).`);
+  }
+}
+
+/** `- - - - …`: block collections that open on one line. Those on lines of their own take indentation, so the size of the body limits them. */
+function indicators(most: number): RegExp {
+  return new RegExp(`(?:[-?:] ){${most + 1}}`);
 }
 
 /** kombu's YAML has no Decimal, UUID or time: they go out as text, a date as YAML's own. */
@@ -108,6 +118,7 @@ const float: ScalarTag = {
   resolve: (text) => text,
   stringify: ({ value }) => {
     const text = String(value);
+    if (text.includes('.')) return text;
     return text.includes('e') ? text.replace('e', '.0e') : `${text}.0`;
   },
 };
