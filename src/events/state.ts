@@ -9,9 +9,9 @@ import { WorkerState } from './worker-state.ts';
 
 export interface ClusterStateOptions {
   readonly system: System;
-  /** Default: 5,000. The one known longest goes first. */
+  /** Default: 5,000. Those known longest go first, a hundredth at a time. */
   readonly maxWorkers?: number | undefined;
-  /** Default: 10,000. The one known longest goes first. */
+  /** Default: 10,000. Those known longest go first, a hundredth at a time. */
   readonly maxTasks?: number | undefined;
   /** Called with each event before it is taken in. */
   readonly onEvent?: ((event: ReceivedEvent) => void) | undefined;
@@ -175,15 +175,17 @@ export class ClusterState {
   }
 
   #addWorker(worker: WorkerState): WorkerState {
-    const [oldest] = this.#workers.keys();
-    if (oldest !== undefined && this.#workers.size >= this.#maxWorkers) this.#workers.delete(oldest);
+    if (this.#workers.size >= this.#maxWorkers) {
+      for (const { hostname } of oldest(this.#workers, this.#maxWorkers)) this.#workers.delete(hostname);
+    }
     this.#workers.set(worker.hostname, worker);
     return worker;
   }
 
   #addTask(uuid: string): TaskState {
-    const [oldest] = this.#tasks.values();
-    if (oldest !== undefined && this.#tasks.size >= this.#maxTasks) this.#forget(oldest);
+    if (this.#tasks.size >= this.#maxTasks) {
+      for (const task of oldest(this.#tasks, this.#maxTasks)) this.#forget(task);
+    }
     const task = new TaskState(uuid);
     this.#tasks.set(uuid, task);
     return task;
@@ -218,6 +220,16 @@ export class ClusterState {
     const driftSeconds = Math.round(driftMs / 1000);
     this.#system.log.warn({ hostname, driftSeconds }, 'The clock of a worker differs from ours');
   }
+}
+
+/** The hundredth of a full map that goes first: one by one, finding the first entry behind many deleted ones is dear. */
+function oldest<V>(among: ReadonlyMap<string, V>, limit: number): V[] {
+  const found: V[] = [];
+  for (const value of among.values()) {
+    found.push(value);
+    if (found.length >= limit / 100) break;
+  }
+  return found;
 }
 
 /** By logical clock where both have one (the same value is told apart by the sender), else by time. */

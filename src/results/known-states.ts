@@ -9,9 +9,9 @@ import type { ResultMeta } from './backend.ts';
 
 export interface KnownStatesOptions {
   readonly system: System;
-  /** How many ids nobody holds are kept. */
+  /** How many ids nobody holds are kept; a tenth more for a moment. Default: 10,000. */
   readonly maxLoose?: number;
-  /** How long an id that nobody holds is kept. */
+  /** How long an id that nobody holds is kept; a tenth longer for a moment. Default: a day. */
   readonly maxLooseAgeMs?: number;
   /** Nobody holds the id or listens for it any more. */
   readonly onReleased?: (taskId: string) => void;
@@ -36,6 +36,7 @@ export class KnownStates {
   readonly #maxLoose: number;
   readonly #maxLooseAgeMs: number;
   readonly #onReleased: ((taskId: string) => void) | undefined;
+  #sweepAt = 0;
   readonly #departed = new FinalizationRegistry<string>((taskId) => this.#letGo(taskId));
 
   constructor(options: KnownStatesOptions) {
@@ -139,8 +140,16 @@ export class KnownStates {
     this.#evict();
   }
 
+  /**
+   * In batches: the first entry of a Map is dear to find once many before it were deleted
+   * (35-70 us for each result one by one, 3-10 us with a tenth of slack).
+   */
   #evict(): void {
-    const oldest = this.#system.monotonic() - this.#maxLooseAgeMs;
+    const now = this.#system.monotonic();
+    const isFull = this.#loose.size > this.#maxLoose + Math.floor(this.#maxLoose / 10);
+    if (!isFull && now < this.#sweepAt) return;
+    this.#sweepAt = now + this.#maxLooseAgeMs / 10;
+    const oldest = now - this.#maxLooseAgeMs;
     for (const [taskId, at] of this.#loose) {
       if (this.#loose.size <= this.#maxLoose && at >= oldest) return;
       this.#loose.delete(taskId);
