@@ -24,8 +24,8 @@ export interface Bench {
 
 export interface Row {
   readonly name: string;
-  /** The row it is measured against, and the share of it to reach. */
-  readonly against?: { readonly name: string; readonly goal?: number };
+  /** The rows it is measured against, and how many times as fast as each it is to be. */
+  readonly against?: readonly { readonly row: Row; readonly goal: number }[];
   /** Messages a second; a text when the row cannot be run here. */
   run(bench: Bench): Promise<number | string>;
 }

@@ -17,7 +17,7 @@ import { rawConsume } from './rows/raw-consume.ts';
 import { rawPublish } from './rows/raw-publish.ts';
 import { workerAsync, workerPrefork } from './rows/worker.ts';
 
-const rows: readonly Row[] = [rawPublish, delay, rawConsume, workerAsync, workerPrefork, pythonPrefork];
+const rows: readonly Row[] = [rawPublish, delay, rawConsume, workerAsync, pythonPrefork, workerPrefork];
 
 async function main(): Promise<void> {
   const chosen = await chooseBroker((sentence) => console.warn(sentence));
@@ -42,38 +42,43 @@ async function main(): Promise<void> {
   }
 }
 
-async function measure(bench: Bench, rounds: number): Promise<Map<Row, number | string>> {
-  const rates = new Map<Row, number[]>();
-  const excuses = new Map<Row, string>();
+/** What each row did in each round; a text when it cannot be run here. */
+type Results = ReadonlyMap<Row, readonly number[] | string>;
+
+async function measure(bench: Bench, rounds: number): Promise<Results> {
+  const results = new Map<Row, readonly number[] | string>();
   for (let round = 0; round < rounds; round += 1) {
     for (const row of rows) {
-      if (excuses.has(row)) continue;
+      const before = results.get(row) ?? [];
+      if (typeof before === 'string') continue;
       const rate = await row.run(bench);
-      if (typeof rate === 'string') excuses.set(row, rate);
-      else rates.set(row, [...(rates.get(row) ?? []), rate]);
+      results.set(row, typeof rate === 'string' ? rate : [...before, rate]);
     }
   }
-  return new Map(rows.map((row) => [row, excuses.get(row) ?? median(rates.get(row) ?? [])]));
+  return results;
 }
 
-function report(results: ReadonlyMap<Row, number | string>): void {
-  const byName = new Map([...results].map(([row, result]) => [row.name, result]));
-  const lines = [...results].map(([row, result]) => {
-    if (typeof result === 'string') return [row.name, '-', result];
-    const base = row.against === undefined ? undefined : byName.get(row.against.name);
-    const share = typeof base === 'number' ? result / base : undefined;
-    return [row.name, Math.round(result).toLocaleString('en'), share === undefined ? '' : shareText(row, share)];
-  });
+function report(results: Results): void {
+  const lines = [...results].map(([row, rates]): readonly [string, string, string] =>
+    typeof rates === 'string'
+      ? [row.name, '-', rates]
+      : [row.name, Math.round(median(rates)).toLocaleString('en'), comparisons(row, rates, results).join('; ')],
+  );
   const widths = [0, 1].map((column) => Math.max(...lines.map((line) => (line[column] ?? '').length)));
-  for (const [name = '', rate = '', remark = ''] of lines) {
+  for (const [name, rate, remark] of lines) {
     console.log(`${name.padEnd(widths[0] ?? 0)}  ${rate.padStart(widths[1] ?? 0)} /s  ${remark}`);
   }
 }
 
-function shareText(row: Row, share: number): string {
-  const text = `${Math.round(share * 100)} % of ${row.against?.name ?? ''}`;
-  const goal = row.against?.goal;
-  return goal === undefined ? text : `${text} (to reach: ${goal * 100} %, ${share >= goal ? 'reached' : 'MISSED'})`;
+/** Compared round by round: what else the machine did in a round slowed both. */
+function comparisons(row: Row, rates: readonly number[], results: Results): string[] {
+  return (row.against ?? []).flatMap(({ row: base, goal }) => {
+    const baseRates = results.get(base);
+    if (baseRates === undefined || typeof baseRates === 'string') return [];
+    const times = median(rates.map((rate, round) => rate / (baseRates[round] ?? Number.NaN)));
+    const verdict = times >= goal ? 'reached' : 'MISSED';
+    return [`${times.toFixed(2)} x ${base.name} (to reach: ${goal} x, ${verdict})`];
+  });
 }
 
 async function reportMemory(bench: Bench): Promise<void> {

@@ -4,7 +4,7 @@ import { rawPublish } from './raw-publish.ts';
 
 export const delay: Row = {
   name: 'publish: celery-ts delay()',
-  against: { name: rawPublish.name, goal: 0.7 },
+  against: [{ row: rawPublish, goal: 0.7 }],
   async run({ brokerUrl, count, inFlight }) {
     const env = {
       BENCH_BROKER_URL: brokerUrl,

@@ -1,11 +1,9 @@
 /** Python Celery's prefork pool on the same messages, with the same prefetch and late acknowledgement. */
 import { join } from 'node:path';
 import { dropQueue, type Row, rateOf, ratePerSecond, root, workThrough } from '../measure.ts';
-import { workerPrefork } from './worker.ts';
 
 export const pythonPrefork: Row = {
   name: 'consume: Python Celery -P prefork -c 2',
-  against: { name: workerPrefork.name },
   async run({ brokerUrl, count, inFlight, prefetch, python }) {
     if (python === undefined) return 'no interpreter with Celery: set CELERY_TEST_PYTHON';
     const env = { BENCH_BROKER_URL: brokerUrl, BENCH_QUEUE: 'python' };

@@ -1,17 +1,21 @@
 /** A celery-ts worker on a queue that is full already: from the first body to the last. */
 import { join } from 'node:path';
 import { type Bench, dropQueue, type Row, rateOf, ratePerSecond, root, type Tally, workThrough } from '../measure.ts';
+import { pythonPrefork } from './python.ts';
 import { rawConsume } from './raw-consume.ts';
 
 export const workerAsync: Row = {
   name: 'consume: celery-ts worker -P async -c 64',
-  against: { name: rawConsume.name, goal: 0.7 },
+  against: [{ row: rawConsume, goal: 0.7 }],
   run: (bench) => work(bench, 'worker-async', ['-P', 'async', '-c', '64'], bench.prefetch / 64),
 };
 
 export const workerPrefork: Row = {
   name: 'consume: celery-ts worker -P prefork -c 2',
-  against: { name: rawConsume.name, goal: 0.6 },
+  against: [
+    { row: rawConsume, goal: 0.6 },
+    { row: pythonPrefork, goal: 3 },
+  ],
   run: (bench) => work(bench, 'worker-prefork', ['-P', 'prefork', '-c', '2'], bench.prefetch / 2),
 };
 
@@ -48,7 +52,7 @@ export function startWorker(
   const bin = join(root, 'bin', 'celery-ts.js');
   return workThrough({
     command: process.execPath,
-    args: [...(then === undefined ? [] : ['--expose-gc']), bin, 'worker', '-A', './tasks.ts', ...pool, '-l', 'WARNING'],
+    args: [...(then === undefined ? [] : ['--expose-gc']), bin, 'worker', '-A', './tasks.js', ...pool, '-l', 'WARNING'],
     env: { BENCH_BROKER_URL: brokerUrl, BENCH_QUEUE: queue, BENCH_MULTIPLIER: `${multiplier}` },
     count,
     ...(then === undefined ? {} : { then }),

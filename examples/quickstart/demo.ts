@@ -60,7 +60,12 @@ function ready(worker: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
     let said = '';
     const show = (chunk: Buffer): void => {
-      process.stdout.write(chunk.toString().replaceAll(/^(?=.)/gm, '  worker | '));
+      process.stdout.write(
+        chunk
+          .toString()
+          .replaceAll(/^\n/gm, '')
+          .replaceAll(/^(?=.)/gm, '  worker | '),
+      );
       said += chunk.toString();
       if (/ready\./.test(said)) resolve();
     };
