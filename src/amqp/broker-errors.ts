@@ -86,7 +86,7 @@ export function explainConnectError(thrown: unknown, url: BrokerUrl, limitSecond
       );
     default:
   }
-  if (url.tls && /CERT|SIGNATURE|ALTNAME|ISSUER|TLS|SSL/.test(systemCode)) {
+  if (/CERT|SIGNATURE|ALTNAME|ISSUER|TLS|SSL/.test(systemCode)) {
     return new OperationalError(
       `The certificate of the broker at ${where} was not accepted (${systemCode}: ${error.message}). Give its authority as 'ca' in brokerUseSsl, or connect by the name it was made for.`,
       cause,
@@ -145,7 +145,7 @@ export function explainChannelError(thrown: unknown, subject: string): CeleryErr
 
 /** The name of the exchange that a 404 or 403 on publishing is about, if the text tells. */
 export function exchangeAtFault(error: unknown): string | undefined {
-  const match = /(?:no exchange|access to exchange) '(.*?)' in vhost/.exec(asError(error).message);
+  const match = /(?:no|to|internal) exchange '(.*?)' in vhost/.exec(asError(error).message);
   return match?.[1];
 }
 

@@ -84,7 +84,8 @@ export class Lane {
 
   /** With the name it has on the broker. */
   get queue(): Queue {
-    return this.#queue;
+    const name = this.#live?.source.queue;
+    return this.#queue.name === '' && name !== undefined ? this.#queue.with({ name }) : this.#queue;
   }
 
   get isActive(): boolean {
@@ -188,11 +189,13 @@ export class Lane {
       live.ledger.flush();
       await live.opened.channel.close();
     };
+    const isMute = this.#live?.opened.link.isMute === true;
     try {
-      await within(goodbye(), politeCloseLimitMs, this.#host.system, () => new Error('no answer'));
+      await within(goodbye(), isMute ? 0 : politeCloseLimitMs, this.#host.system, () => new Error('no answer'));
     } catch (error) {
       this.#host.log.debug({ err: error, queue: this.#queue.name }, 'A channel was not closed politely');
       const live = this.#live;
+      if (live !== undefined) live.opened.link.isMute = true;
       if (live !== undefined && !live.ledger.isOver) quietly(() => live.opened.channel.close());
     }
     this.#live?.ledger.end();

@@ -75,6 +75,8 @@ export async function openLink(
 export class Link {
   readonly url: BrokerUrl;
   readonly insides: Insides | undefined;
+  /** A goodbye went unanswered: nobody else need wait for one. */
+  isMute = false;
   readonly #model: ChannelModel;
   readonly #socketEnd: AbortController;
   readonly #system: System;
@@ -137,7 +139,8 @@ export class Link {
     this.#isOver = true;
     this.#stopWatching();
     try {
-      await within(this.#model.close(), politeCloseLimitMs, this.#system, () => new Error('no answer'));
+      const limitMs = this.isMute ? 0 : politeCloseLimitMs;
+      await within(this.#model.close(), limitMs, this.#system, () => new Error('no answer'));
     } catch {
       // closed already, or as good as
     }

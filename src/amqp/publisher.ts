@@ -495,8 +495,12 @@ export class Publisher {
       await this.#plain.close();
       if (wire !== undefined && connection.isOpen) await wire.opened.channel.close();
     };
-    const late = (): Error => new OperationalError('no answer');
-    await within(goodbye(), politeCloseLimitMs, this.#system, late).catch(() => undefined);
+    const link = wire?.opened.link;
+    const late = (): Error => {
+      if (link !== undefined) link.isMute = true;
+      return new OperationalError('no answer');
+    };
+    await within(goodbye(), link?.isMute === true ? 0 : politeCloseLimitMs, this.#system, late).catch(() => undefined);
   }
 
   readonly #onOpen = (): void => {
