@@ -47,7 +47,7 @@ class InProcessPool implements Pool {
   readonly #loaded: LoadedTracer;
   readonly #waiting = new Queue<InProcessRun>();
   readonly #running = new Set<InProcessRun>();
-  readonly #here = new AsyncLocalStorage<InProcessRun>();
+  readonly #here = new AsyncLocalStorage<InProcessRun | undefined>();
   readonly #limits: LimitGuard<InProcessRun>;
   readonly #lag: LoopLag;
   readonly #outputBudget: OutputBudget;
@@ -77,7 +77,10 @@ class InProcessPool implements Pool {
     this.#undo.push(
       watchStrayErrors({
         owns: () => this.#here.getStore() !== undefined,
-        take: (error, kind) => this.#onStray(error, kind),
+        take: (error, kind) => {
+          const run = this.#here.getStore();
+          if (run !== undefined) this.#here.run(undefined, () => this.#onStray(run, error, kind));
+        },
       }),
     );
     if (options.redirectStdouts !== false) {
@@ -94,7 +97,7 @@ class InProcessPool implements Pool {
   }
 
   submit(job: Job, listener: RunListener, done: (report: Report) => void): void {
-    const run = new InProcessRun(job, listener, done, (self) => this.#outputOf(self));
+    const run = new InProcessRun(job, this.#outside(job, listener), done, (self) => this.#outputOf(self));
     if (this.#closedFor !== undefined) {
       this.#settle(run, ended({ kind: 'returned', reason: this.#closedFor }));
       return;
@@ -238,11 +241,7 @@ class InProcessPool implements Pool {
     run.isSettled = true;
     run.softAt = Number.POSITIVE_INFINITY;
     run.hardAt = Number.POSITIVE_INFINITY;
-    try {
-      run.done(report);
-    } catch (error) {
-      this.#log.error({ err: error, taskId: run.job.id, task: run.job.task }, 'A callback of a run failed');
-    }
+    this.#guarded(run.job, () => run.done(report));
   }
 
   #onHardLimit(run: InProcessRun): void {
@@ -264,9 +263,7 @@ class InProcessPool implements Pool {
     });
   }
 
-  #onStray(error: unknown, kind: StrayKind): void {
-    const run = this.#here.getStore();
-    if (run === undefined) return;
+  #onStray(run: InProcessRun, error: unknown, kind: StrayKind): void {
     if (!this.#running.has(run) || run.isSettled || run.hasStrayed) {
       const { id: taskId, task } = run.job;
       this.#log.error({ err: error, task, taskId }, `A task left an ${kind} behind`);
@@ -305,11 +302,31 @@ class InProcessPool implements Pool {
     );
   }
 
+  /** What the worker does when it hears of a run is not part of the task, and its mistakes are not the task's. */
+  #outside(job: Job, listener: RunListener): RunListener {
+    const guarded = (call: () => void): void => this.#here.run(undefined, () => this.#guarded(job, call));
+    return {
+      started: (pid, at) => guarded(() => listener.started(pid, at)),
+      state: (result) => guarded(() => listener.state(result)),
+      event: (type, fields) => guarded(() => listener.event(type, fields)),
+    };
+  }
+
+  #guarded(job: Job, call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#log.error({ err: error, taskId: job.id, task: job.task }, 'A callback of a run failed');
+    }
+  }
+
   #outputOf(run: InProcessRun): TaskOutput {
     const level = levelOf(this.#options.redirectStdoutsLevel);
     return new TaskOutput(this.#outputBudget, (stream, line) => {
       // Outside of the task: a log that writes to stdout itself would come back here.
-      this.#here.exit(() => this.#system.log[level]({ task: run.job.task, taskId: run.job.id, stream }, line));
+      this.#here.run(undefined, () =>
+        this.#system.log[level]({ task: run.job.task, taskId: run.job.id, stream }, line),
+      );
     });
   }
 }

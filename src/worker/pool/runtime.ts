@@ -46,7 +46,7 @@ export class ChildRuntime {
   readonly #port: ChildPort;
   readonly #voice: ChildVoice;
   readonly #slots = new Map<number, Slot>();
-  readonly #here = new AsyncLocalStorage<Slot>();
+  readonly #here = new AsyncLocalStorage<Slot | undefined>();
   /** Handed ahead, not yet claimed. */
   #ahead: PackedJobs[number][] = [];
   /** Claimed before its message has arrived. */
@@ -65,7 +65,13 @@ export class ChildRuntime {
       (message) => port.send(message),
       () => this.#system.monotonic(),
     );
-    watchStrayErrors({ owns: () => true, take: (error, kind) => this.#onStray(error, kind) });
+    watchStrayErrors({
+      owns: () => true,
+      take: (error, kind) => {
+        const slot = this.#here.getStore();
+        this.#here.run(undefined, () => this.#onStray(slot, error, kind));
+      },
+    });
     this.#voice.send(['up']);
   }
 
@@ -187,13 +193,13 @@ export class ChildRuntime {
     this.#voice.send(['worn', reason]);
   }
 
-  #onStray(error: unknown, kind: StrayKind): void {
+  #onStray(known: Slot | undefined, error: unknown, kind: StrayKind): void {
     if (!this.#isReady) {
       this.#fail(error);
       return;
     }
     // Some ways lose the context (on Node 20, queueMicrotask): with one task running there is no doubt.
-    const slot = this.#here.getStore() ?? (this.#slots.size === 1 ? [...this.#slots.values()][0] : undefined);
+    const slot = known ?? (this.#slots.size === 1 ? [...this.#slots.values()][0] : undefined);
     this.#wear(`${kind} in a task`);
     if (slot !== undefined && !slot.isOver && !slot.hasStrayed) {
       slot.hasStrayed = true;

@@ -76,9 +76,11 @@ const verbs = {
     console.log(line);
     for (;;);
   },
+  /** For a second at least. */
   spam: (mebibytes) => {
     const line = `${'x'.repeat(1023)}\n`;
-    for (let i = 0; i < mebibytes * 1024; i += 1) process.stdout.write(line);
+    const end = performance.now() + 1000;
+    for (let i = 0; i < mebibytes * 1024 || performance.now() < end; i += 1) process.stdout.write(line);
   },
   rawSpam: (mebibytes) => {
     const chunk = Buffer.from(`${'y'.repeat(1023)}\n`.repeat(64));
@@ -127,7 +129,10 @@ export async function loadTracer({ data, index, kind, system }) {
   if (data?.failWhen !== undefined && existsSync(data.failWhen))
     throw new TypeError(readFileSync(data.failWhen, 'utf8'));
   if (data?.load === 'throw') throw new TypeError('the app is broken');
-  if (data?.load === 'exit') process.exit(3);
+  if (data?.load === 'exit') {
+    process.stderr.write('the app cannot go on\n');
+    process.exit(3);
+  }
   if (data?.load === 'hang') await new Promise(() => setInterval(() => undefined, 1000));
   if (data?.load === 'stray') setTimeout(() => Promise.reject(new Error('left by the app')), 50);
   if (data?.load === 'log') system.log.warn({ answer: 42, name: 'celery.app' }, 'The app has something to say');

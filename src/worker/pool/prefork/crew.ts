@@ -21,6 +21,9 @@ const settledMs = 1000;
 /** How long a child may take to exit when asked to. */
 const exitGraceMs = 5000;
 
+/** How much is kept of what a starting child writes. */
+const wordsLength = 2000;
+
 export interface CrewEvents {
   /** A child has room. */
   ready(): void;
@@ -223,7 +226,10 @@ export class Crew {
           this.kill(member, 'The process sent what cannot be understood.');
         }
       },
-      output: (stream, chunk) => this.#childLog.output(member, stream, chunk),
+      output: (stream, chunk) => {
+        if (member.state === 'starting') noteLastWords(member, chunk.toString('utf8', 0, wordsLength));
+        this.#childLog.output(member, stream, chunk);
+      },
       gone: (departure) => this.#onGone(member, departure),
     };
   }
@@ -247,10 +253,12 @@ export class Crew {
       }
       case 'worn':
         if (member.state === 'ready') this.counts.recycled += 1;
+        if (!this.#hasProvenItself(member)) this.#failures += 1;
         this.#log.info({ child: member.link.pid, reason: message[1] }, 'A pool process is replaced');
         this.retire(member);
         return;
       case 'out':
+        if (member.state === 'starting') noteLastWords(member, `${message[4]}\n`);
         this.#childLog.line(member, message[1], message[2], message[3], message[4]);
         return;
       case 'log':
@@ -315,16 +323,23 @@ export class Crew {
     const how = `Worker exited prematurely: ${describeDeparture(departure, constants.signals)}.`;
     this.#events.gone(member, how);
     if (stateBefore === 'starting') {
-      const error = member.startError ?? new PoolStartError(`A pool process ended while it was starting. ${how}`);
+      const words = member.lastWords === '' ? '' : ` It said: ${member.lastWords.trim()}`;
+      const sentence = `A pool process ended while it was starting. ${how}${words}`;
+      const error = member.startError ?? new PoolStartError(sentence);
       this.#failed(error, !member.isSlowStart && departure.error === undefined, member);
     } else if (stateBefore !== 'ending') {
       this.counts.lost += 1;
       this.#log.error({ child: member.link.pid, reason: how }, 'A pool process is lost');
-      const isSettled = member.hasFinishedAny || this.#system.monotonic() - member.readyAt >= settledMs;
-      this.#failures = isSettled || hadWork ? 0 : this.#failures + 1;
+      this.#failures = hadWork || this.#hasProvenItself(member) ? 0 : this.#failures + 1;
     }
     this.#maintain();
     if (this.members.size === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
+  }
+
+  /** Whether its end says nothing about the app: one that ends by itself, again and again, is replaced more slowly. */
+  #hasProvenItself(member: Member): boolean {
+    const { hasFinishedAny, readyAt, running } = member;
+    return hasFinishedAny || running.size > 0 || this.#system.monotonic() - readyAt >= settledMs;
   }
 
   /** A child did not get ready. While the pool opens, an error of the app's ends the opening. */
@@ -346,4 +361,8 @@ export class Crew {
     this.#restart = undefined;
     if (member === undefined) this.#maintain();
   }
+}
+
+function noteLastWords(member: Member, text: string): void {
+  member.lastWords = (member.lastWords + text).slice(-wordsLength);
 }

@@ -53,6 +53,8 @@ export class Member {
   /** Why it did not get ready. */
   startError: Error | undefined;
   isSlowStart = false;
+  /** What it wrote while it was starting, the end of it. */
+  lastWords = '';
   /** Monotonic ms. */
   readyAt = Number.POSITIVE_INFINITY;
   hasFinishedAny = false;
