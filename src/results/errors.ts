@@ -2,7 +2,7 @@
  * What can go wrong between a caller and its results, beside the errors a task itself failed with.
  * What crosses the wire is in the tree of `core/errors.ts` and only named here.
  */
-import { CeleryError } from '../core/errors.ts';
+import { BackendError, CeleryError } from '../core/errors.ts';
 
 export { BackendError, BackendGetMetaError, BackendStoreError, IncompleteStream } from '../core/errors.ts';
 
@@ -22,4 +22,9 @@ export class BlockingJoinError extends CeleryError {
   override get excType(): string {
     return 'RuntimeError';
   }
+}
+
+/** Whoever still waits for a result when the app closes is told so. */
+export function backendClosed(): BackendError {
+  return new BackendError('The result backend is closed: the app was closed while a result was still awaited.');
 }

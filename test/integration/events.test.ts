@@ -3,7 +3,9 @@ import { connect, type GetMessage } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LogicalClock } from '../../src/core/logical-clock.ts';
 import {
+  type CaptureOptions,
   ClusterState,
+  captureEvents,
   type DispatcherOptions,
   EventDispatcher,
   EventReceiver,
@@ -171,6 +173,34 @@ describe('a dispatcher', () => {
     await until(() => dispatcher.dropped === 1, { what: 'the event without wire form to be given up' });
     await dispatcher.close();
     dispatcher.send('worker-offline');
+    await dispatcher.close();
+  });
+});
+
+describe('capturing events', () => {
+  it('gives them one by one, up to a limit or until none comes, and leaves no queue', async () => {
+    await using pair = await amqpPair(broker.url);
+    const exchange = anExchange();
+    const dispatcher = aDispatcher(pair, { exchange });
+    const given = { connection: pair.connection, codec, clock: new LogicalClock(), system: pair.system, exchange };
+    const wakeWorkers = (): void => {
+      for (const uuid of ['a', 'b', 'c']) dispatcher.send('task-started', { uuid });
+      dispatcher.send('task-succeeded', { uuid: 'a' });
+    };
+    const gather = async (options: Partial<CaptureOptions>): Promise<string[]> => {
+      const found: string[] = [];
+      for await (const { type, uuid } of captureEvents({ ...given, wakeWorkers, queuePrefix: exchange, ...options })) {
+        found.push(`${type} ${String(uuid)}`);
+      }
+      return found;
+    };
+    expect(await gather({ limit: 2 })).toEqual(['task-started a', 'task-started b']);
+    expect(await gather({ types: ['task-succeeded'], timeout: 0.3 })).toEqual(['task-succeeded a']);
+    const over = new AbortController();
+    setTimeout(() => over.abort(), 200);
+    expect(await gather({ signal: over.signal })).toHaveLength(4);
+    const rows = (await broker.management?.queues(broker.vhost)) ?? [];
+    expect(rows.filter(({ name }) => name.startsWith(exchange))).toEqual([]);
     await dispatcher.close();
   });
 });

@@ -9,6 +9,7 @@ import type { BackendContext, OpenBackend } from './context.ts';
 export const backends: Readonly<Record<string, () => Promise<OpenBackend>>> = {
   disabled: async () => (await import('./disabled.ts')).openDisabledBackend,
   rpc: async () => (await import('./rpc.ts')).openRpcBackend,
+  'cache+memory': async () => (await import('./memory.ts')).openMemoryBackend,
   redis: async () => (await import('./redis.ts')).openRedisBackend,
   rediss: async () => (await import('./redis.ts')).openRedisBackend,
   'redis+socket': async () => (await import('./redis.ts')).openRedisBackend,
@@ -43,7 +44,7 @@ const elsewhere: Readonly<Record<string, string>> = {
       'riak',
     ].map((scheme) => [
       scheme,
-      `The ${scheme}:// result backend of Celery is not part of celery-ts yet. Use rpc:// or redis://.`,
+      `The ${scheme}:// result backend of Celery is not part of celery-ts yet. Use rpc:// or redis://, or cache+memory:// in tests.`,
     ]),
   ),
 };

@@ -9,7 +9,7 @@ import { ImproperlyConfigured } from '../../core/errors.ts';
 import { readyStates } from '../../core/states.ts';
 import { decodeResult, type EncodedResult } from '../../message/index.ts';
 import { pendingMeta, type ResultBackend, type ResultMeta, type WatchOptions } from '../backend.ts';
-import { BackendError, BackendGetMetaError, BackendStoreError } from '../errors.ts';
+import { BackendError, BackendGetMetaError, BackendStoreError, backendClosed } from '../errors.ts';
 import { KnownStates } from '../known-states.ts';
 import type { BackendContext } from './context.ts';
 import { type Patience, persist } from './persist.ts';
@@ -88,7 +88,7 @@ class RedisBackend implements ResultBackend {
   }
 
   watch(taskId: string, listener: (meta: ResultMeta) => void, options: WatchOptions = {}): () => void {
-    if (this.#isClosed.signal.aborted) throw closed();
+    if (this.#isClosed.signal.aborted) throw backendClosed();
     const stop = this.#known.listen(taskId, listener, options.onFailed);
     const known = this.#known.last(taskId);
     if (known === undefined || !readyStates.has(known.state)) void this.#catchUp(taskId);
@@ -121,8 +121,8 @@ class RedisBackend implements ResultBackend {
 
   async close(): Promise<void> {
     if (this.#isClosed.signal.aborted) return;
-    this.#isClosed.abort(closed());
-    this.#known.fail(closed());
+    this.#isClosed.abort(backendClosed());
+    this.#known.fail(backendClosed());
     this.#known.clear();
     this.#subscriptions.clear();
     this.#commands.disconnect();
@@ -271,8 +271,4 @@ function globalPrefix(given: unknown): string {
     throw new ImproperlyConfigured('resultBackendTransportOptions.global_keyprefix must be text.');
   }
   return /[:_\-.]$/.test(given) ? given : `${given}_`;
-}
-
-function closed(): BackendError {
-  return new BackendError('The result backend is closed: the app was closed while a result was still awaited.');
 }

@@ -8,7 +8,7 @@ import type { Publication } from '../../core/envelope.ts';
 import { DecodeError, ImproperlyConfigured } from '../../core/errors.ts';
 import { decodeResult, type EncodedResult } from '../../message/index.ts';
 import { pendingMeta, type ReplyAddress, type ResultBackend, type ResultMeta, type WatchOptions } from '../backend.ts';
-import { BackendError } from '../errors.ts';
+import { backendClosed } from '../errors.ts';
 import { KnownStates } from '../known-states.ts';
 import type { BackendContext } from './context.ts';
 
@@ -59,7 +59,7 @@ class RpcBackend implements ResultBackend {
   }
 
   watch(taskId: string, listener: (meta: ResultMeta) => void, options: WatchOptions = {}): () => void {
-    if (this.#closing !== undefined) throw closed();
+    if (this.#closing !== undefined) throw backendClosed();
     return this.#known.listen(taskId, listener, options.onFailed);
   }
 
@@ -78,7 +78,7 @@ class RpcBackend implements ResultBackend {
 
   /** The one consumer of the reply queue: opened by whoever comes first, tried again after a failure. */
   async #consume(): Promise<Consumer> {
-    if (this.#closing !== undefined) throw closed();
+    if (this.#closing !== undefined) throw backendClosed();
     this.#consuming ??= this.#open().catch((error: unknown) => {
       this.#consuming = undefined;
       throw error;
@@ -118,7 +118,7 @@ class RpcBackend implements ResultBackend {
 
   async #close(): Promise<void> {
     const consuming = this.#consuming;
-    this.#known.fail(closed());
+    this.#known.fail(backendClosed());
     this.#known.clear();
     if (consuming === undefined) return;
     const { broker, system } = this.#context;
@@ -172,10 +172,6 @@ export function replyMessage(
     confirm: true,
     mandatory: false,
   };
-}
-
-function closed(): BackendError {
-  return new BackendError('The result backend is closed: the app was closed while a result was still awaited.');
 }
 
 async function keepsNoGroups(): Promise<never> {

@@ -32,6 +32,7 @@ describe('resultBackend', () => {
     ['redis+socket:///run/redis.sock', 'redis+socket'],
     ['db+sqlite:///results.db', 'db'],
     ['cache+memcached://h1;h2', 'cache'],
+    ['cache+memory://', 'cache+memory'],
     ['mongodb+srv://h', 'mongodb+srv'],
   ])('%s names %s', (url, scheme) => {
     expect(schemeOf(url)).toBe(scheme);
@@ -57,9 +58,9 @@ describe('resultBackend', () => {
   it.each([
     ['amqp://', /left Celery in version 5.*resultBackend: 'rpc:\/\/'/],
     ['db+sqlite:///x', /db:\/\/ result backend of Celery is not part of celery-ts yet/],
-    ['cache+memory://', /not part of celery-ts yet/],
+    ['cache+memcached://h', /cache:\/\/ result backend of Celery is not part of celery-ts yet/],
     ['s3://bucket', /not part of celery-ts yet/],
-    ['rcp://', /No result backend is called 'rcp'; known: disabled, rpc, redis/],
+    ['rcp://', /No result backend is called 'rcp'; known: disabled, rpc, cache\+memory, redis/],
     ['constructor://', /No result backend is called 'constructor'/],
     ['__proto__', /No result backend is called '__proto__'/],
   ])('%s is answered with what to do instead', async (url, problem) => {
