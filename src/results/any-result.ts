@@ -78,4 +78,6 @@ export interface ResultHost {
   /** One broadcast that revokes them all; with `wait` it resolves when the workers have answered. */
   revoke(taskIds: readonly string[], options: RevokeOptions): Promise<unknown>;
   revokeByStampedHeaders(headers: Readonly<Record<string, unknown>>, options: RevokeOptions): Promise<unknown>;
+  /** Encodes a state and stores it as a worker would: what `AbortableAsyncResult.abort` needs. */
+  storeState?(taskId: string, state: string, result: unknown): Promise<void>;
 }

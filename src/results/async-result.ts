@@ -256,6 +256,11 @@ export class AsyncResult<T = unknown> implements AnyResult {
     return (await this.#backend()).supportsNativeJoin;
   }
 
+  /** The app it came from. */
+  protected get host(): ResultHost {
+    return this.#host;
+  }
+
   get backend(): Promise<ResultBackend> {
     return this.#backend();
   }

@@ -1,4 +1,5 @@
 /** Where answers live: what other rooms may use. */
+export { AbortableAsyncResult, aborted } from './abortable-result.ts';
 export type { AnyResult, GetOptions, ResultHost, ResultTuple, RevokeOptions } from './any-result.ts';
 export { AsyncResult } from './async-result.ts';
 export type { ReplyAddress, ResultBackend, ResultMeta, WatchOptions } from './backend.ts';
