@@ -30,8 +30,10 @@ export class LiveEntry {
   isSending = false;
   /** Everything up to here is dealt with; on the entry's own clock. */
   #countedFrom: number;
-  /** After a jump of the clock, what was jumped over counts as one. */
-  #mergedUntil = Number.NEGATIVE_INFINITY;
+  /** After a jump of the clock, what was jumped over counts as one, even for `catchUp: 'all'`. */
+  #jumpedUntil = Number.NEGATIVE_INFINITY;
+  /** What came due while nobody was there counts as one. */
+  #absentUntil = Number.NEGATIVE_INFINITY;
   /** Runs due in this time were missed by a hand-over: each still comes. */
   #handOver = { from: Number.POSITIVE_INFINITY, until: Number.NEGATIVE_INFINITY };
   #lastDue: number | undefined;
@@ -92,10 +94,11 @@ export class LiveEntry {
     const now = this.#now(clock);
     this.failures = 0;
     if (this.definition.catchUp === 'all') {
-      this.#countedFrom = Math.max(due, this.#mergedUntil);
+      this.#countedFrom = Math.max(due, this.#jumpedUntil);
     } else {
-      const isMissed = now - due > lateMs && !(due >= this.#handOver.from && due <= this.#handOver.until);
-      this.#countedFrom = isMissed ? settledAt(this.schedule, due, now) : due;
+      const isHandedOver = due >= this.#handOver.from && due <= this.#handOver.until;
+      const isMissed = now - due > lateMs || due <= Math.max(this.#jumpedUntil, this.#absentUntil);
+      this.#countedFrom = isMissed && !isHandedOver ? settledAt(this.schedule, due, now) : due;
     }
   }
 
@@ -106,6 +109,7 @@ export class LiveEntry {
   returned(judging: Judging, graceMs: number): void {
     const now = this.#now(judging.clock);
     if (graceMs > 0) this.#handOver = { from: now - graceMs, until: now };
+    else this.#absentUntil = now;
     if (this.definition.catchUp !== 'skip') return;
     const due = this.nextDue(judging);
     if (due !== undefined && due < now - graceMs) this.#countedFrom = settledAt(this.schedule, due, now);
@@ -122,7 +126,7 @@ export class LiveEntry {
   jumped(jump: { before: number; after: number }, judging: Judging): void {
     if (this.#isSteady) return;
     if (jump.after > jump.before) {
-      this.#mergedUntil = jump.after;
+      this.#jumpedUntil = jump.after;
       this.returned(judging, 0);
     } else {
       this.#countedFrom = Math.min(this.#countedFrom, jump.after);

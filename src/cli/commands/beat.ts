@@ -7,6 +7,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { maskedUrl, parseBrokerUrls } from '../../amqp/index.ts';
 import { connectionOptions } from '../../app/index.ts';
 import { type ComingRuns, comingRuns, peekAtFile } from '../../beat/index.ts';
+import { CloseStack } from '../../core/close-stack.ts';
 import { type BeatCommandOptions, type PreparedBeat, prepareBeat } from '../beat.ts';
 import { type CommandContext, type LoadedApp, loadCommandApp, say } from '../context.ts';
 import { CommandError, exitCodes } from '../exit-codes.ts';
@@ -45,27 +46,19 @@ export const beatCommand: DefineCommand = (context, run) =>
 
 async function runBeat(context: CommandContext, options: Options, command: Command): Promise<number> {
   if (options.detach === true && options.list !== true) return detach(options.logfile);
-  const loaded = await loadCommandApp(context, command, { level: options.loglevel });
-  const { app, system } = loaded;
+  await using opened = new CloseStack();
   const stop = new AbortController();
-  const unlisten = onStopSignals(() => stop.abort());
-  try {
-    const beat = await prepareBeat(loaded, options, 'alone');
-    if (options.list === true) return await list(context, loaded, beat, options.json === true);
-    const pidfile = options.pidfile ?? app.config.beatPidfile;
-    const held = pidfile === undefined ? undefined : await createPidfile(pidfile, system);
-    try {
-      const isQuiet = command.optsWithGlobals<{ quiet?: boolean }>().quiet === true;
-      if (!isQuiet) context.stdout.write(banner(loaded, beat, options));
-      await beat.run(stop.signal);
-    } finally {
-      await held?.close();
-    }
-    return exitCodes.done;
-  } finally {
-    unlisten();
-    await app.close();
-  }
+  opened.defer(onStopSignals(() => stop.abort()));
+  const loaded = await loadCommandApp(context, command, { level: options.loglevel });
+  const { config } = opened.adopt(loaded.app);
+  const beat = await prepareBeat(loaded, options, 'alone');
+  if (options.list === true) return list(context, loaded, beat, options.json === true);
+  const pidfile = options.pidfile ?? config.beatPidfile;
+  if (pidfile !== undefined) opened.adopt(await createPidfile(pidfile, loaded.system));
+  const isQuiet = command.optsWithGlobals<{ quiet?: boolean }>().quiet === true;
+  if (!isQuiet) context.stdout.write(banner(loaded, beat, options));
+  await beat.run(stop.signal);
+  return exitCodes.done;
 }
 
 /** The first signal stops, the second ends at once. */
@@ -99,10 +92,10 @@ async function detach(logfile: string | undefined): Promise<number> {
     child.once('exit', (code) => resolve(code ?? exitCodes.failed));
   });
   const started = new Promise<undefined>((resolve) => {
-    setTimeout(() => resolve(undefined), detachWaitMs).unref();
-    child.unref();
+    setTimeout(() => resolve(undefined), detachWaitMs);
   });
   const code = await Promise.race([ended, started]);
+  child.unref();
   if (code === undefined) return exitCodes.done;
   const where = logfile === undefined ? '--logfile shows why' : `see ${logfile}`;
   throw new CommandError(`Beat ended as soon as it was started (${where}).`, code === 0 ? exitCodes.failed : code);

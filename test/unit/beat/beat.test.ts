@@ -124,6 +124,20 @@ describe('while it is away', () => {
     expect(beat.news().sort()).toEqual(['all', 'one', 'skip']); // 10:12:30: on the old grid again
   });
 
+  it('for less than a second misses runs all the same: they count as one', async () => {
+    await using beat = await world({ entries: { a: { task: 't', schedule: 0.2 } } });
+    await beat.advance({ seconds: 1, ms: 10 });
+    await beat.stop();
+    beat.news();
+    await beat.advance({ ms: 880 }); // until 1.89: 1.2, 1.4, 1.6 and 1.8 are missed
+    await beat.start();
+    await beat.advance({ ms: 5 });
+    expect(beat.news()).toEqual(['a']);
+    await beat.advance({ ms: 110 });
+    expect(beat.sent.at(-1)?.due).toBe('2026-03-10T10:00:02.000Z');
+    expect(beat.news()).toEqual(['a']);
+  });
+
   it('makes up for nothing when it was killed and nothing was missed', async () => {
     await using beat = await world({ entries: { a: { task: 't', schedule: crontab({ minute: 0 }) } } });
     await beat.advance({ hours: 1, seconds: 5 });
