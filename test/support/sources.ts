@@ -21,6 +21,8 @@ export interface Import {
   /** From the folder `src`, for a relative one. */
   readonly target: string | undefined;
   readonly line: number;
+  /** Gone when compiled: `import type`, or every name in the braces a `type`. */
+  readonly isTypeOnly: boolean;
 }
 
 /** Every file of `src`. */
@@ -46,9 +48,17 @@ export function importsOf(path: string, code: string): Import[] {
         specifier,
         target: specifier.startsWith('.') ? normalize(join(dirname(path), specifier)) : undefined,
         line: lineOf(code, match.index + match[0].length - 1),
+        isTypeOnly: isTypeOnly(match[0]),
       };
     })
     .sort((a, b) => a.line - b.line);
+}
+
+function isTypeOnly(statement: string): boolean {
+  if (/^(?:import|export)\s+type\b/.test(statement)) return true;
+  const braces = /^(?:import|export)\s*\{([^}]*)\}/.exec(statement)?.[1];
+  const names = braces?.split(',').filter((name) => name.trim() !== '');
+  return names?.every((name) => /^\s*type\s/.test(name)) === true;
 }
 
 export function lineOf(code: string, index: number): number {
