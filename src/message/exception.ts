@@ -57,8 +57,12 @@ const longestText = 64 * 1024;
 
 /** What was thrown, as an Error: errors pass, those of another realm too, anything else is wrapped in a `NonErrorThrown`. */
 export function toError(thrown: unknown): Error {
-  if (thrown instanceof Error || Object.prototype.toString.call(thrown) === '[object Error]') return thrown as Error;
-  return new NonErrorThrown(thrown);
+  try {
+    if (thrown instanceof Error || Object.prototype.toString.call(thrown) === '[object Error]') return thrown as Error;
+    return new NonErrorThrown(thrown);
+  } catch {
+    return new NonErrorThrown('something that cannot be looked at');
+  }
 }
 
 /** The wire form of anything thrown. Parts of `exc_message` that have no wire form become their repr. Never throws. */
