@@ -11,6 +11,7 @@ import {
   Signature,
   type SignatureMap,
 } from '../canvas/index.ts';
+import type { CommandHandler, Control } from '../control/index.ts';
 import type { Publication } from '../core/envelope.ts';
 import { ArgumentsInvalid, ImproperlyConfigured } from '../core/errors.ts';
 import { Signal } from '../core/signal.ts';
@@ -53,6 +54,7 @@ import { Delays } from './delays.ts';
 import { applyEagerly, callDirectly } from './eager.ts';
 import { autodiscover, loadExport, loadModule } from './load-module.ts';
 import { addPeriodic, type PeriodicOptions } from './periodic.ts';
+import { type AppEvents, Remote, type UserCommand } from './remote.ts';
 import { createRouter, type Router } from './router.ts';
 import { loadRoutes, needsLoading } from './routes.ts';
 import { type Composed, type Composer, composeCall, composeMessage } from './send-task.ts';
@@ -65,6 +67,15 @@ export const appBrand: unique symbol = Symbol.for('celery-ts.app') as never;
 /** True for an app made by any copy of this package. */
 export function isApp(value: unknown): value is Celery {
   return typeof value === 'object' && value !== null && appBrand in value;
+}
+
+/** What `--help` and the command line know of a command of yours. */
+export interface UserCommandOptions {
+  /** Names of the arguments that the command line takes by position. */
+  readonly args?: readonly string[];
+  /** How they are shown: `[n]`. */
+  readonly signature?: string;
+  readonly help?: string;
 }
 
 export interface AppOptions {
@@ -99,6 +110,7 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
   #loaded: Promise<void> | undefined;
   #derived: Derived | undefined;
   #connections: Connections | undefined;
+  #remote: Remote | undefined;
   #nodeName: string | undefined;
   readonly #delays = new Delays(() => this.config.brokerNativeDelayedDeliveryQueueType);
   readonly #errors: ErrorRegistry = createErrorRegistry();
@@ -250,7 +262,11 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
    * @example app.addPeriodicTask(crontab({ hour: 7, minute: 30 }), report.s('daily'), { name: 'morning', expires: 600 });
    * Celery: `add_periodic_task`.
    */
-  addPeriodicTask(schedule: ScheduleInput, call: Signature | { readonly name: string }, options: PeriodicOptions = {}): string {
+  addPeriodicTask(
+    schedule: ScheduleInput,
+    call: Signature | { readonly name: string },
+    options: PeriodicOptions = {},
+  ): string {
     const { name, isSurprise } = addPeriodic(this.beat, schedule, call, options);
     if (isSurprise) this.#system.log.warn({ entry: name }, 'This call was scheduled before: give each its own name');
     return name;
@@ -287,10 +303,37 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     return currentTask();
   }
 
+  // Workers, from afar
+
+  /** Remote control of workers: `app.control.inspect().ping()`, `app.control.rateLimit('tasks.add', '10/m')` … Celery: `app.control`. */
+  get control(): Control {
+    return this.remote.control;
+  }
+
+  /** What workers announce. Celery: `app.events`. */
+  get events(): AppEvents {
+    return this.remote.events;
+  }
+
+  /**
+   * Adds a command of your own that workers of this app answer: `celery-ts inspect <name>`.
+   * @example app.inspectCommand('uptime', () => ({ ok: process.uptime() }));
+   * Celery: `inspect_command`.
+   */
+  inspectCommand(name: string, handler: CommandHandler, options: UserCommandOptions = {}): void {
+    this.#addCommand('inspect', name, handler, options);
+  }
+
+  /** The same for `celery-ts control <name>`. Celery: `control_command`. */
+  controlCommand(name: string, handler: CommandHandler, options: UserCommandOptions = {}): void {
+    this.#addCommand('control', name, handler, options);
+  }
+
   // Life
 
   /** Closes what the app opened: waits for outstanding publishes, at most `shutdownTimeout` seconds. */
   async close(): Promise<void> {
+    await this.#remote?.close();
     const connections = this.#connections;
     this.#connections = undefined;
     await connections?.close();
@@ -339,6 +382,29 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
   }
 
   /** @internal */
+  get remote(): Remote {
+    const app = this;
+    this.#remote ??= new Remote({
+      get system() {
+        return app.#system;
+      },
+      get codec() {
+        return app.codec;
+      },
+      get config() {
+        return app.config;
+      },
+      get nodeName() {
+        return app.nodeName;
+      },
+      publisher: () => this.publisher(),
+      connection: () => this.connections.consuming(),
+      taskQueues: () => this.router.consumed().map(({ name }) => name),
+    });
+    return this.#remote;
+  }
+
+  /** @internal */
   get connections(): Connections {
     this.#connections ??= this.#openConnections();
     return this.#connections;
@@ -375,13 +441,13 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
   }
 
   /** @internal */
-  async revoke(_taskIds: readonly string[], _options: RevokeOptions): Promise<unknown> {
-    throw new ImproperlyConfigured('Remote control is not part of this version: tasks cannot be revoked yet.');
+  revoke(taskIds: readonly string[], options: RevokeOptions): Promise<unknown> {
+    return this.control.revoke(taskIds, broadcastOptions(options));
   }
 
   /** @internal */
-  async revokeByStampedHeaders(_headers: Readonly<Record<string, unknown>>, _options: RevokeOptions): Promise<unknown> {
-    throw new ImproperlyConfigured('Remote control is not part of this version: tasks cannot be revoked yet.');
+  revokeByStampedHeaders(headers: Readonly<Record<string, unknown>>, options: RevokeOptions): Promise<unknown> {
+    return this.control.revokeByStampedHeaders(headers, broadcastOptions(options));
   }
 
   /** @internal */
@@ -538,6 +604,7 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     ) {
       await this.#publishWithSignals(name, args, options, composed);
     } else await this.publish(composed.publication, composed.queue);
+    if (this.config.taskSendSentEvent) await this.#announce(name, composed, options);
     const run = currentRun();
     if (run !== undefined && options.addToParent !== false) run.children.push([[composed.taskId, null], null]);
     return new AsyncResult(composed.taskId, this, { ignored: composed.ignoreResult === true });
@@ -569,6 +636,27 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     });
   }
 
+  /** The event `task-sent`: what went where. */
+  async #announce(name: string, composed: Composed, options: CallOptions): Promise<void> {
+    const { envelope, exchange, routingKey } = composed.publication;
+    const { headers } = envelope;
+    const events = await this.remote.sentEvents();
+    events.send('task-sent', {
+      uuid: composed.taskId,
+      rootId: headers.root_id,
+      parentId: headers.parent_id,
+      name,
+      args: headers.argsrepr,
+      kwargs: headers.kwargsrepr,
+      retries: options.retries ?? 0,
+      eta: headers.eta,
+      expires: headers.expires,
+      queue: composed.queue?.name ?? null,
+      exchange,
+      routingKey,
+    });
+  }
+
   /** What follows from the settings, made anew when they change. */
   #derive(): Derived {
     const { config } = this;
@@ -595,6 +683,15 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     };
     this.#derived = { config, codec, router, composer };
     return this.#derived;
+  }
+
+  #addCommand(
+    kind: UserCommand['kind'],
+    name: string,
+    handler: CommandHandler,
+    { args = [], help = '', signature }: UserCommandOptions,
+  ): void {
+    this.remote.commands.set(name, { kind, handler, help, signature, args });
   }
 
   #openConnections(): Connections {
@@ -655,4 +752,18 @@ function configOf(module: Readonly<Record<string, unknown>>): ConfigInput {
 function listOf(value: unknown): readonly Readonly<Record<string, unknown>>[] | undefined {
   if (value === undefined) return undefined;
   return (Array.isArray(value) ? value : [value]) as readonly Readonly<Record<string, unknown>>[];
+}
+
+function broadcastOptions(options: RevokeOptions): {
+  terminate?: boolean;
+  killSignal?: string;
+  reply: boolean;
+  timeout?: number;
+} {
+  return {
+    reply: options.wait === true,
+    ...(options.terminate === undefined ? {} : { terminate: options.terminate }),
+    ...(options.killSignal === undefined ? {} : { killSignal: options.killSignal }),
+    ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
+  };
 }

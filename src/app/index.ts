@@ -3,6 +3,7 @@ export { type AppOptions, appBrand, type BoundTaskOf, Celery, isApp, type TaskOf
 export type { Conf } from './conf.ts';
 export { Connections, connectionOptions } from './connections.ts';
 export type { Selection } from './queues.ts';
+export { controlTopology, eventQueueOptions, type UserCommand } from './remote.ts';
 export { delayOf } from './send-task.ts';
 export { type CeleryConfig, type Config, type ConfigInput, settingNames } from './settings.ts';
 export { type Publishing, type RequestView, Signals } from './signals.ts';
