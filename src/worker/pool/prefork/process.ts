@@ -13,6 +13,8 @@ import { Warden } from './warden.ts';
 const claimsFdInChild = 4;
 /** How long a child that has hung up may take to end. */
 const hangUpGraceMs = 1000;
+/** How long its output may take to end after it: a program it started may still hold the pipe. */
+const outputGraceMs = 100;
 
 export function processLinker(system: System): Linker {
   const warden = new Warden(system);
@@ -59,14 +61,16 @@ class ProcessLink implements Link {
     child.once('exit', (code, signal) => {
       this.#exit = { exitCode: code ?? undefined, killSignal: signal ?? undefined };
       warden.forget(this.pid);
-      if (this.#hasHungUp) return this.#depart();
-      this.#cancelWait?.();
-      this.#cancelWait = system.after(this.#lostWaitMs, () => this.#depart());
+      this.#wait(this.#hasHungUp ? outputGraceMs : this.#lostWaitMs, () => this.#depart());
     });
     child.once('disconnect', () => {
       this.#hasHungUp = true;
-      if (this.#exit !== undefined) return this.#depart();
-      this.#cancelWait = system.after(hangUpGraceMs, () => this.kill('SIGKILL'));
+      if (this.#exit === undefined) this.#wait(hangUpGraceMs, () => this.kill('SIGKILL'));
+      else this.#wait(outputGraceMs, () => this.#depart());
+    });
+    // It has ended and so has its output; the last messages may still be on their way.
+    child.once('close', () => {
+      if (this.#hasHungUp) this.#depart();
     });
     for (const stream of ['stdout', 'stderr'] as const) {
       child[stream]?.on('data', (chunk: Buffer) => events.output(stream, chunk)).on('error', () => undefined);
@@ -92,6 +96,11 @@ class ProcessLink implements Link {
       return;
     }
     this.#system.log.debug({ err: error, child: this.pid }, 'A pool process could not be reached');
+  }
+
+  #wait(ms: number, act: () => void): void {
+    this.#cancelWait?.();
+    this.#cancelWait = this.#system.after(ms, act);
   }
 
   #depart(error?: Error): void {
