@@ -57,10 +57,11 @@ export async function ask<T>(
   opened: OpenedChannel<Channel>,
   subject: string,
   question: (channel: Channel) => Promise<T>,
+  limitMs = operationLimitMs,
 ): Promise<T> {
-  const late = (): Error => new Error(`no answer within ${operationLimitMs / 1000} s`);
+  const late = (): Error => new Error(`no answer within ${limitMs / 1000} s`);
   try {
-    return await within(question(opened.channel), operationLimitMs, opened.system, late);
+    return await within(question(opened.channel), limitMs, opened.system, late);
   } catch (thrown) {
     // What closed the channel or the connection says more than the question that got no reply.
     throw explainChannelError(

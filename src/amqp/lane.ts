@@ -329,7 +329,9 @@ export class Lane {
     for (const subscription of [...subscriptions]) {
       live.subscriptions = live.subscriptions.filter((other) => other !== subscription);
       subscription.isCancelled = true;
-      await ask(live.opened, `Queue '${live.source.queue}'`, (channel) => channel.cancel(subscription.tag));
+      const subject = `Queue '${live.source.queue}'`;
+      // A stop waits for this: whoever does not answer in the time of a goodbye is not waited for.
+      await ask(live.opened, subject, (channel) => channel.cancel(subscription.tag), politeCloseLimitMs);
     }
   }
 

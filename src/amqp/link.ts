@@ -8,7 +8,7 @@ import { OperationalError } from '../core/errors.ts';
 import type { System } from '../core/system.ts';
 import { asError, explainConnectError, explainLoss } from './broker-errors.ts';
 import { operationLimitMs, politeCloseLimitMs, within } from './deadline.ts';
-import { gatherWrites, guardHeaders, type Insides, insidesOf } from './insides.ts';
+import { guardHeaders, type Insides, insidesOf } from './insides.ts';
 import { type BrokerUrl, hostAndPort, type TlsOptions } from './url.ts';
 
 export interface LinkSettings {
@@ -104,7 +104,6 @@ export class Link {
       return;
     }
     guardHeaders(this.insides.socket);
-    gatherWrites(this.insides.socket);
     if (this.insides.heartbeatSeconds > 0) this.#watch(this.insides);
   }
 

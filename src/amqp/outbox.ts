@@ -65,7 +65,10 @@ class FrameOutbox implements Outbox {
   flush(): void {
     const pieces = this.#writer.take();
     if (this.#isOver) return;
+    const { socket } = this.#insides;
+    if (pieces.length > 1) socket.cork(); // one system call, however many pieces
     for (const piece of pieces) this.#insides.send(piece);
+    if (pieces.length > 1) socket.uncork();
   }
 
   end(): void {

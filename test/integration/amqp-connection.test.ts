@@ -7,12 +7,13 @@ import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { connect } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Publisher, Queue } from '../../src/amqp/index.ts';
 import { insidesOf } from '../../src/amqp/insides.ts';
 import { AccessRefused, ImproperlyConfigured, OperationalError } from '../../src/core/errors.ts';
 import { nodeSystem } from '../../src/core/system.ts';
 import { type TestBroker, testBroker } from '../support/broker.ts';
 import { until } from '../support/until.ts';
-import { blockedFrame, FaultProxy, reasonOf, unblockedFrame, World } from './amqp-support.ts';
+import { blockedFrame, FaultProxy, reasonOf, toQueue, unblockedFrame, World } from './amqp-support.ts';
 
 let broker: TestBroker;
 
@@ -247,12 +248,20 @@ describe('TLS', () => {
     expect((await reasonOf(connection.connect())).message).toMatch(/does not speak TLS|hung up/);
   });
 
-  it('is reconnected through as well', async () => {
+  it('carries messages both ways, and is reconnected through', async () => {
     await using world = new World(broker.url);
     const proxy = world.adopt(await FaultProxy.open(url));
     const connection = await world.connected({ urls: proxy.url, tls: { ca } });
+    const publisher = world.adopt(new Publisher(connection, { system: world.system }));
+    const queue = new Queue('tls');
+    const { deliveries } = await world.consumer({ connection, queues: [queue], noAck: true });
+    await publisher.publish(toQueue(queue.name, Buffer.alloc(300_000, 'a')));
+    await until(() => deliveries.length === 1, { what: 'the first message' });
     proxy.cut();
     await until(() => connection.epoch === 2, { what: 'the reconnect' });
+    await publisher.publish(toQueue(queue.name, Buffer.alloc(300_000, 'b')));
+    await until(() => deliveries.length === 2, { what: 'the second message' });
+    expect(deliveries.map(({ envelope }) => envelope.body.length)).toEqual([300_000, 300_000]);
   });
 });
 

@@ -499,6 +499,36 @@ describe('after a loss', () => {
     await until(() => deliveries.length === 1, { what: 'the message' });
   });
 
+  it('of a channel, closed by the broker, it alone is opened again; the other queues notice nothing', async () => {
+    await using world = new World(broker.url);
+    const proxy = world.adopt(await FaultProxy.open(broker.url));
+    const apart = await world.connected({ urls: proxy.url });
+    const [calm, spoilt] = [aQueue(), aQueue()];
+    const lost: string[] = [];
+    const { consumer, deliveries } = await world.consumer({
+      connection: apart,
+      queues: [calm, spoilt],
+      onLost: ({ queue, error }) => lost.push(`${queue.name} ${error.message}`),
+    });
+    await fill(calm, ['calm']);
+    await until(() => deliveries.length === 1, { what: 'the message on the calm queue' });
+    await fill(spoilt, ['held']);
+    await until(() => deliveries.length === 2, { what: 'the message on the other queue' });
+    proxy.spoilLastChannel();
+    await until(() => deliveries.length === 3, { what: 'the held message again' });
+    expect(lost).toHaveLength(1);
+    expect(lost[0]).toMatch(new RegExp(`^${spoilt.name} .*406`));
+    const [calmOne, heldOld, heldNew] = deliveries;
+    heldOld?.ack();
+    for (const delivery of [calmOne, heldNew]) delivery?.ack();
+    await consumer.flush();
+    expect([calmOne?.isSettled, heldOld?.isStale, heldNew?.isSettled]).toEqual([true, true, true]);
+    expect(apart.epoch).toBe(1);
+    expect(apart.metrics).toMatchObject({ channelErrors: 1, restored: 1, staleAcks: 1, acks: 2 });
+    await consumer.close();
+    expect([await readyIn(calm), await readyIn(spoilt)]).toEqual([0, 0]);
+  });
+
   it('of a queue, deleted by somebody, it is declared and consumed again; others go on', async () => {
     await using world = new World(broker.url);
     const [victim, other] = [aQueue({ maxPriority: 3 }), aQueue()];

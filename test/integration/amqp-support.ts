@@ -24,6 +24,7 @@ export class FaultProxy {
   #isRefusing = false;
   #isFrozen = false;
   #bytesFromBroker = 0;
+  #lastChannel = 0;
 
   private constructor(url: string) {
     this.#url = new URL(url);
@@ -109,6 +110,13 @@ export class FaultProxy {
     for (const { client } of this.#pairs) client.write(bytes);
   }
 
+  /** Acknowledges, in the client's name, what was never delivered: the broker closes the channel of the last delivery (406). */
+  spoilLastChannel(): void {
+    const ack = Buffer.from([1, 0, 0, 0, 0, 0, 13, 0, 60, 0, 80, 0, 0, 0, 0, 0, 15, 66, 63, 0, 0xce]);
+    ack.writeUInt16BE(this.#lastChannel, 1);
+    for (const { broker } of this.#pairs) broker.write(ack);
+  }
+
   async close(): Promise<void> {
     const closed = once(this.#server, 'close');
     this.#server.close();
@@ -129,6 +137,8 @@ export class FaultProxy {
     this.#sockets.add(broker);
     broker.on('data', (chunk) => {
       this.#bytesFromBroker += chunk.length;
+      const deliver = chunk.indexOf(Buffer.from([0, 60, 0, 60])); // class basic, method deliver
+      if (deliver >= 7) this.#lastChannel = chunk.readUInt16BE(deliver - 6);
     });
     const pair = { client, broker };
     this.#pairs.add(pair);
