@@ -115,20 +115,20 @@ export class Autoscaler {
     else if (change < 0) this.#shrink(-change);
   }
 
-  /** Changes the bounds and keeps to them at once. The new bounds are returned, with how much `max` has changed. */
-  update(given: Partial<AutoscaleBounds>): AutoscaleBounds & { readonly maxChange: number } {
-    const max = given.max ?? this.#bounds.max;
-    const min = given.min ?? this.#bounds.min;
+  /** Changes the bounds given and keeps to them at once. Returns all, and how far `max` has moved. */
+  update(newMax: number | undefined, newMin: number | undefined): AutoscaleBounds & { readonly maxChange: number } {
+    const max = newMax ?? this.#bounds.max;
+    const min = newMin ?? this.#bounds.min;
     const maxChange = max - this.#bounds.max;
     this.#bounds = { max, min };
     const { size } = this.#options.pool;
-    if (size > max) this.#shrink(size - Math.max(1, max));
+    if (size > Math.max(1, max)) this.#shrink(size - Math.max(1, max));
     else if (size < min) this.#grow(min - size);
     return { max, min, maxChange };
   }
 
   /** What `inspect stats` shows under `autoscaler`. */
-  info(): { readonly max: number; readonly min: number; readonly current: number; readonly qty: number } {
+  stats(): { readonly max: number; readonly min: number; readonly current: number; readonly qty: number } {
     const { pool, reserved } = this.#options;
     return { ...this.#bounds, current: pool.size, qty: reserved() };
   }

@@ -65,7 +65,7 @@ describe('the autoscaler', () => {
     expect(pool.size).toBe(5);
     await clock.advance(40);
     expect(pool.size).toBe(2);
-    expect(scaler.info()).toEqual({ max: 5, min: 2, current: 2, qty: 1 });
+    expect(scaler.stats()).toEqual({ max: 5, min: 2, current: 2, qty: 1 });
     scaler.close();
     expect(clock.timers).toBe(0);
   });
@@ -73,9 +73,9 @@ describe('the autoscaler', () => {
   it('keeps to new bounds at once and tells how far max has moved', () => {
     const pool = aPool(4);
     const scaler = new Autoscaler({ pool, reserved: () => 4, max: 6, min: 1, system: createClock().system });
-    expect(scaler.update({ max: 3 })).toEqual({ max: 3, min: 1, maxChange: -3 });
+    expect(scaler.update(3, undefined)).toEqual({ max: 3, min: 1, maxChange: -3 });
     expect(pool.size).toBe(3);
-    expect(scaler.update({ max: 9, min: 7 })).toEqual({ max: 9, min: 7, maxChange: 6 });
+    expect(scaler.update(9, 7)).toEqual({ max: 9, min: 7, maxChange: 6 });
     expect(pool.size).toBe(7);
   });
 });
