@@ -115,14 +115,12 @@ function testProblems(given: string | readonly string[] | undefined, titles: Map
   });
 }
 
-/** The titles of `it('…')` and `test('…')`, `.each` and the like included, as written in the file. */
+/**
+ * The titles of `it('…', …)` and `test('…', …)`, as written in the file; of `it.each(table)('…', …)` and the like too,
+ * which look like the call of a call.
+ */
 export function titlesIn(code: string): Set<string> {
-  const call =
-    /\b(?:it|test)(?:\.(?:concurrent|sequential|fails|each|for|runIf|skipIf)(?:\([^\n]*?\)(?=\())?)*\(\s*(['"`])((?:\\.|(?!\1).)*)\1/gs;
-  const eachTable = /\b(?:it|test)\.(?:each|for)\(([\s\S]*?)\)\(\s*(['"`])((?:\\.|(?!\2).)*)\2/g;
+  const call = /(?:\b(?:it|test)(?:\.\w+)*|\))\(\s*(['"`])((?:\\.|(?!\1)[\s\S])*?)\1\s*,/g;
   const plain = (title: string): string => title.replaceAll(/\\(['"`\\])/g, '$1');
-  return new Set([
-    ...[...code.matchAll(call)].map((match) => plain(match[2] ?? '')),
-    ...[...code.matchAll(eachTable)].map((match) => plain(match[3] ?? '')),
-  ]);
+  return new Set([...code.matchAll(call)].map((match) => plain(match[2] ?? '')));
 }

@@ -77,7 +77,7 @@ describe('the parity map', () => {
       'test(`ticks`, async () => {',
       "it.skipIf(process.platform === 'win32')('where it can', () => {",
       'it("says \\"hello\\"", () => {',
-      "it.each([\n  [1, 2],\n])('many lines %s', () => {",
+      "it.each<[string, { a: number }]>([\n  [1, 2],\n])(\n  'many lines %s',\n  () => {",
     ].join('\n');
     for (const title of ['plain', 'of %s', 'ticks', 'where it can', 'says "hello"', 'many lines %s']) {
       expect([...titlesIn(code)]).toContain(title);
