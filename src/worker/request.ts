@@ -51,8 +51,8 @@ export class Request {
     this.#delivery = delivery;
   }
 
-  /** What the pool is given. Limits of the message win over the task's. */
-  toJob(): Job {
+  /** What the pool is given. Limits of the message win over those set by remote control, and these over the task's. */
+  toJob(set?: { readonly soft: number | undefined; readonly hard: number | undefined }): Job {
     const { message, options } = this;
     const { body, properties } = this.#delivery.envelope;
     return {
@@ -62,8 +62,8 @@ export class Request {
       properties,
       deliveryInfo: this.info,
       body,
-      softTimeLimit: message.softTimeLimit ?? options.softTimeLimit,
-      timeLimit: message.timeLimit ?? options.timeLimit,
+      softTimeLimit: message.softTimeLimit ?? (set === undefined ? options.softTimeLimit : set.soft),
+      timeLimit: message.timeLimit ?? (set === undefined ? options.timeLimit : set.hard),
       crashes: message.crashes,
     };
   }

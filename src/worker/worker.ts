@@ -3,18 +3,20 @@
  * Warm stop: no new messages, running tasks end and are settled, what was prefetched goes back to the queue.
  */
 import { availableParallelism } from 'node:os';
-import { Connection, type ConnectionOptions, Consumer, purgeQueue, type Queue } from '../amqp/index.ts';
-import { type Celery, connectionOptions, type Selection } from '../app/index.ts';
+import { Connection, Consumer, purgeQueue, type Queue } from '../amqp/index.ts';
+import type { Celery, Selection } from '../app/index.ts';
 import type { AppLocation } from '../app/loader.ts';
 import { CloseStack } from '../core/close-stack.ts';
 import type { Logger } from '../core/system.ts';
 import { definition } from '../task/index.ts';
+import { type AutoscaleBounds, Autoscaler } from './autoscale.ts';
+import { consumingOptions, reportNews } from './connection.ts';
 import { TaskService } from './consumer/tasks.ts';
-import { type AppTracerData, tracerLoader } from './pool/app-tracer.ts';
 import { openPool } from './pool/index.ts';
-import type { PoolOptions } from './pool/options.ts';
 import type { Pool } from './pool/pool.ts';
+import { poolOptions } from './pool-options.ts';
 import { RateLimits } from './rate-limits.ts';
+import { greet, openDispatcher, openRemote } from './remote.ts';
 import { Revoked } from './revoked.ts';
 
 export interface WorkerOptions {
@@ -31,8 +33,25 @@ export interface WorkerOptions {
   readonly concurrency?: number | undefined;
   /** Empty the queues first. */
   readonly purge?: boolean | undefined;
+  /** `--autoscale max,min`: the pool follows the number of tasks. */
+  readonly autoscale?: AutoscaleBounds | undefined;
+  readonly features?: WorkerFeatures | undefined;
+  /** Somebody asked over remote control that the worker stop warmly. */
+  readonly onShutdownAsked?: ((reason: string) => void) | undefined;
   /** Called when the worker knows its queues and pool, before it consumes. */
   readonly onConfigured?: ((worker: WorkerInfo) => void) | undefined;
+}
+
+/** Which services of remote control and events a worker runs; all by default. */
+export interface WorkerFeatures {
+  /** `--without-gossip` */
+  readonly gossip?: boolean | undefined;
+  /** `--without-mingle` */
+  readonly mingle?: boolean | undefined;
+  /** `--without-heartbeat` */
+  readonly heartbeat?: boolean | undefined;
+  /** Seconds between two heartbeats. Default 2. */
+  readonly heartbeatInterval?: number | undefined;
 }
 
 export interface WorkerInfo {
@@ -54,21 +73,15 @@ export class Worker {
   readonly #log: Logger;
   #stopping: Promise<void> | undefined;
 
-  private constructor(
-    app: Celery,
-    info: WorkerInfo,
-    parts: { pool: Pool; connection: Connection; consumer: Consumer; tasks: TaskService },
-    opened: CloseStack,
-    log: Logger,
-  ) {
+  private constructor(app: Celery, parts: Parts, opened: CloseStack) {
     this.app = app;
-    this.info = info;
+    this.info = parts.info;
     this.pool = parts.pool;
     this.connection = parts.connection;
     this.consumer = parts.consumer;
     this.tasks = parts.tasks;
     this.#opened = opened;
-    this.#log = log;
+    this.#log = app.system.log.child({ name: 'celery.worker' });
   }
 
   /**
@@ -78,7 +91,7 @@ export class Worker {
   static async open(app: Celery, given: WorkerOptions, signal?: AbortSignal): Promise<Worker> {
     const opened = new CloseStack();
     try {
-      return await openWorker(app, given, opened, signal, (...parts) => new Worker(app, ...parts));
+      return new Worker(app, await openWorker(app, given, opened, signal), opened);
     } catch (error) {
       await opened.close().catch(() => undefined);
       throw error;
@@ -114,55 +127,70 @@ export class Worker {
 /** Messages held for later beyond which the prefetch grows no more. */
 const mostHeld = 10_000;
 
-type Parts = [
-  info: WorkerInfo,
-  parts: { pool: Pool; connection: Connection; consumer: Consumer; tasks: TaskService },
-  opened: CloseStack,
-  log: Logger,
-];
+interface Parts {
+  readonly info: WorkerInfo;
+  readonly pool: Pool;
+  readonly connection: Connection;
+  readonly consumer: Consumer;
+  readonly tasks: TaskService;
+}
 
+/** The start, downwards; what is opened is closed upwards. */
 async function openWorker(
   app: Celery,
   given: WorkerOptions,
   opened: CloseStack,
   signal: AbortSignal | undefined,
-  make: (...parts: Parts) => Worker,
-): Promise<Worker> {
+): Promise<Parts> {
   const { system } = app;
+  const { nodeName } = given;
   const log = system.log.child({ name: 'celery.worker' });
-  app.nodeName = given.nodeName;
+  app.nodeName = nodeName;
   await app.loaded;
-  const { config } = app;
-  await app.signals.workerInit.send(given.nodeName, {});
-  const queues = app.router.consumed({ ...given.selection, node: given.nodeName });
-  await app.signals.celerydAfterSetup.send(given.nodeName, { instance: given, conf: app.conf });
-  const size = given.concurrency ?? config.workerConcurrency ?? availableParallelism();
-  const poolName = given.pool ?? config.workerPool;
+  const { config, signals } = app;
+  await signals.workerInit.send(nodeName, {});
+  const queues = app.router.consumed({ ...given.selection, node: nodeName });
+  await signals.celerydAfterSetup.send(nodeName, { instance: given, conf: app.conf });
 
   const backend = await app.backend();
-  const pool = await openPool(poolName, poolOptions(app, given, size, backend.form));
+  const size = given.autoscale?.min || (given.concurrency ?? config.workerConcurrency ?? availableParallelism());
+  const pool = await openPool(given.pool ?? config.workerPool, poolOptions(app, given, size, backend.form));
   opened.defer(() => pool.terminate());
-  const prefetch = pool.slots * config.workerPrefetchMultiplier;
-  const info: WorkerInfo = { nodeName: given.nodeName, queues, pool: pool.name, concurrency: pool.size, prefetch };
+  const prefetchFor = (slots: number): number => slots * config.workerPrefetchMultiplier;
+  const prefetch = prefetchFor((given.autoscale?.max ?? pool.size) * (pool.slots / pool.size));
+  const info: WorkerInfo = { nodeName, queues, pool: pool.name, concurrency: pool.size, prefetch };
   given.onConfigured?.(info);
 
-  const connection = opened.adopt(new Connection(consumingOptions(app, given.nodeName)));
+  const connection = opened.adopt(new Connection(consumingOptions(app, nodeName)));
   reportNews(connection, log);
   await connection.connect(signal);
   if (given.purge === true) for (const queue of queues) await purgeQueue(connection, queue.name);
 
+  const revoked = new Revoked();
+  const limits = new RateLimits((name) => app.tasks.get(name)?.[definition].resolved().rateLimit);
+  const events = await openDispatcher(app, nodeName);
+  opened.adopt(events);
+  if (given.features?.mingle !== false && config.workerEnableRemoteControl) await greet(app, nodeName, revoked);
+
   let consumer: Consumer | undefined;
-  const tasks = new TaskService({
+  const tasks: TaskService = new TaskService({
     app,
     pool,
     backend,
-    revoked: new Revoked(),
-    limits: new RateLimits((name) => app.tasks.get(name)?.[definition].resolved().rateLimit),
+    revoked,
+    limits,
     maxHeldTurns: Math.max(1, Math.floor(prefetch / 2)),
+    events,
     system,
     log,
+    onReceived: () => autoscaler?.onTaskReceived(),
     onHeld: (count) => void consumer?.growPrefetch(Math.min(count, config.workerEtaTaskLimit ?? mostHeld)),
   });
+  const autoscaler =
+    given.autoscale === undefined
+      ? undefined
+      : opened.adopt(new Autoscaler({ ...given.autoscale, pool, reserved: () => tasks.open, system }));
+  autoscaler?.start();
   consumer = opened.adopt(
     await Consumer.open({
       connection,
@@ -177,65 +205,26 @@ async function openWorker(
       system,
     }),
   );
-  await app.signals.workerReady.send(given.nodeName, {});
-  return make(info, { pool, connection, consumer, tasks }, opened, log);
-}
-
-function poolOptions(
-  app: Celery,
-  given: WorkerOptions,
-  size: number,
-  resultForm: AppTracerData['resultForm'],
-): PoolOptions {
-  const { config, system } = app;
-  const data: AppTracerData | undefined =
-    given.location === undefined
-      ? undefined
-      : { location: given.location, flags: given.flags ?? {}, nodeName: given.nodeName, resultForm };
-  const entry = new URL('./pool/app-tracer.js', import.meta.url);
-  return {
-    size,
-    asyncSlots: config.workerAsyncSlots,
-    system,
-    loadTracer: tracerLoader(app, resultForm),
-    child: data === undefined ? undefined : { url: entry.href, exportName: 'loadTracer', data },
-    maxTasksPerChild: config.workerMaxTasksPerChild,
-    maxMemoryPerChild: config.workerMaxMemoryPerChild,
-    procAliveTimeoutSeconds: config.workerProcAliveTimeout,
-    lostWaitSeconds: config.workerLostWait,
-    softTimeLimitSeconds: config.taskSoftTimeLimit,
-    timeLimitSeconds: config.taskTimeLimit,
-    redirectStdouts: config.workerRedirectStdouts,
-    beforeCreateProcess: () => void app.signals.workerBeforeCreateProcess.send(undefined, {}),
-  };
-}
-
-/** A worker that was told to retry does so without end; told not to, one loss ends it. */
-function consumingOptions(app: Celery, nodeName: string): ConnectionOptions {
-  const { config } = app;
-  const limit = config.brokerConnectionMaxRetries;
-  const forever = limit === undefined || limit === 0 ? {} : { startup: limit, later: limit };
-  const isRetriedAtStart = config.brokerConnectionRetryOnStartup ?? config.brokerConnectionRetry;
-  return {
-    ...connectionOptions(app, 'read', `celery-ts worker ${nodeName}`),
-    retry: {
-      ...forever,
-      ...(isRetriedAtStart ? {} : { startup: 0 }),
-      ...(config.brokerConnectionRetry ? {} : { later: 0 }),
+  const consuming = consumer;
+  await openRemote(
+    {
+      app,
+      nodeName,
+      pool,
+      tasks,
+      consumer,
+      connection,
+      events,
+      autoscaler,
+      revoked,
+      limits,
+      startedAt: system.now(),
+      followPool: () => void consuming.setPrefetch(prefetchFor(pool.slots)),
+      shutdown: (reason) => given.onShutdownAsked?.(reason),
     },
-  };
-}
-
-function reportNews(connection: Connection, log: Logger): void {
-  connection.on('retrying', ({ attempt, delayMs, error }) =>
-    log.error({ attempt, delayMs: Math.round(delayMs) }, `${error.message} Trying again.`),
+    given.features ?? {},
+    opened,
   );
-  connection.on('lost', ({ error }) =>
-    log.warn({ reason: error.message }, 'The connection to the broker is lost; reconnecting'),
-  );
-  connection.on('open', ({ isReconnect, url }) => {
-    if (isReconnect) log.info({ url }, 'Connected to the broker again');
-  });
-  connection.on('blocked', (reason) => log.warn({ reason }, 'The broker blocks publishing'));
-  connection.on('unblocked', () => log.info('The broker takes messages again'));
+  await signals.workerReady.send(nodeName, {});
+  return { info, pool, connection, consumer, tasks };
 }

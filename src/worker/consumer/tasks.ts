@@ -13,17 +13,20 @@ import {
   WorkerLostError,
 } from '../../core/errors.ts';
 import type { Logger, System } from '../../core/system.ts';
+import type { EventDispatcher } from '../../events/index.ts';
 import type { EncodedResult, Outcome, Report, RunListener } from '../../execution/index.ts';
 import {
   decodeTask,
   decodeTaskBody,
   encodeResult,
+  exceptionRepr,
   type TaskMessage,
   toError,
   toOutgoing,
   tracebackText,
 } from '../../message/index.ts';
 import type { ResultBackend } from '../../results/index.ts';
+import { announceOutcome, announceReceived } from '../announce.ts';
 import { logOutcome } from '../outcome-log.ts';
 import type { Pool } from '../pool/pool.ts';
 import type { RateLimits } from '../rate-limits.ts';
@@ -41,8 +44,12 @@ export interface TaskServiceOptions {
   readonly limits: RateLimits;
   /** Limited tasks that may wait here for their turn; more are parked on the broker. */
   readonly maxHeldTurns: number;
+  /** Where the worker's events go. */
+  readonly events: EventDispatcher;
   readonly system: System;
   readonly log: Logger;
+  /** A task has come: the autoscaler looks. */
+  readonly onReceived?: (() => void) | undefined;
   /** The number of messages held for later has changed: room in the prefetch for them. */
   readonly onHeld: (count: number) => void;
 }
@@ -70,6 +77,9 @@ export class TaskService {
   #open = 0;
   #onIdle: (() => void) | undefined;
   #isStopping = false;
+  #processed = 0;
+  /** Limits set by remote control (seconds), by task name: over the task's own, under the message's. */
+  readonly timeLimits = new Map<string, { readonly soft: number | undefined; readonly hard: number | undefined }>();
   readonly counts: TaskCounts = { total: new Map(), rejected: 0, storeFailures: 0 };
 
   constructor(given: TaskServiceOptions) {
@@ -93,6 +103,16 @@ export class TaskService {
     return this.#reserved.values();
   }
 
+  /** Given to the pool and not settled. */
+  get open(): number {
+    return this.#open;
+  }
+
+  /** Runs started since the worker did. */
+  get processed(): number {
+    return this.#processed;
+  }
+
   get running(): ReadonlySet<Request> {
     return this.#running;
   }
@@ -114,8 +134,29 @@ export class TaskService {
     revoked.add(ids, system.now());
     const wanted = new Set(ids);
     for (const request of this.#waiting.takeIf(({ id }) => wanted.has(id))) this.#discard(request, 'revoked');
+    this.#storeRevoked(ids);
     if (options.terminate !== true) return [];
     return ids.filter((id) => pool.terminateJob(id, options.killSignal ?? 'SIGTERM'));
+  }
+
+  /** Discards what waits here and was revoked meanwhile (by a stamp, say). */
+  discardRevoked(): void {
+    const { revoked, system } = this.#given;
+    for (const request of this.#waiting.takeIf(({ message }) => revoked.has(message, system.now()))) {
+      this.#discard(request, 'revoked');
+    }
+  }
+
+  /** Whoever asks a store learns at once; over rpc:// nobody could be told without the message. */
+  #storeRevoked(ids: readonly string[]): void {
+    const { app, backend, system } = this.#given;
+    if (backend.form !== 'document') return;
+    const options = { form: backend.form, serializer: app.config.resultSerializer };
+    for (const taskId of ids) {
+      const result = new TaskRevokedError('revoked');
+      const encoded = encodeResult({ taskId, state: 'REVOKED', result, dateDone: system.now() }, options, app.codec);
+      this.#track(backend.store(encoded, { replyTo: undefined, correlationId: taskId }));
+    }
   }
 
   /** One message. Never throws: what goes wrong with a message ends in its rejection, here. */
@@ -197,6 +238,11 @@ export class TaskService {
     const { signals } = this.#given.app;
     if (this.#isInfo) this.#log.info({ task: request.name, taskId: request.id }, 'Task received');
     if (signals.taskReceived.hasReceivers) void signals.taskReceived.send(this, { request: viewOf(request.message) });
+    if (this.#announces(request)) announceReceived(this.#given.events, request);
+  }
+
+  #announces(request: Request): boolean {
+    return this.#given.events.sends('task') && request.options.sendEvents;
   }
 
   /** Its time has come: revoked or expired meanwhile? A turn that was waited for is not asked for again. */
@@ -214,6 +260,7 @@ export class TaskService {
     const { total } = this.counts;
     this.#reserved.set(request.id, request);
     this.#open += 1;
+    this.#given.onReceived?.();
     if (!request.options.acksLate) request.delivery.ack();
     const listener: RunListener = {
       started: (pid, at) => {
@@ -221,11 +268,15 @@ export class TaskService {
         request.startedAt = at;
         this.#running.add(request);
         total.set(request.task.name, (total.get(request.task.name) ?? 0) + 1);
+        this.#processed += 1;
+        if (this.#announces(request)) this.#given.events.send('task-started', { uuid: request.id });
       },
       state: (result) => this.#track(this.#store(result, request.message)),
-      event: () => {},
+      event: (type, fields) => this.#given.events.send(type, fields),
     };
-    this.#given.pool.submit(request.toJob(), listener, (report) => this.#ended(request, report));
+    this.#given.pool.submit(request.toJob(this.timeLimits.get(request.task.name)), listener, (report) =>
+      this.#ended(request, report),
+    );
   }
 
   #ended(request: Request, report: Report): void {
@@ -266,6 +317,8 @@ export class TaskService {
   #close(request: Request, outcome: Outcome, settlement: Settlement): void {
     if (outcome.kind === 'undecodable') this.counts.rejected += 1;
     logOutcome(this.#log, request, outcome);
+    if (this.#announces(request)) announceOutcome(this.#given.events, request, outcome);
+    if (outcome.kind === 'terminated') this.#revokedSignal(request, { terminated: true, signum: outcome.killSignal });
     const { delivery } = request;
     if (settlement === 'ack') delivery.ack();
     else delivery.reject({ requeue: settlement === 'requeue' });
@@ -356,6 +409,7 @@ export class TaskService {
     );
     this.counts.rejected += 1;
     const { signals } = app;
+    this.#given.events.send('task-failed', { uuid: message.id, exception: exceptionRepr(error) });
     if (signals.taskUnknown.hasReceivers) {
       const { id, task: name } = message;
       void signals.taskUnknown.send(this, { message: delivery.envelope, exc: error, name, id });
@@ -364,18 +418,28 @@ export class TaskService {
   }
 
   #discard(request: Request, why: 'revoked' | 'expired'): void {
-    const { app, revoked, system } = this.#given;
-    const { message, task } = request;
+    const { revoked, system } = this.#given;
+    const { message } = request;
     if (why === 'expired') revoked.add([message.id], system.now());
     this.#log.info({ task: request.name, taskId: request.id, why }, 'Task discarded');
-    const { taskRevoked } = app.signals;
-    if (taskRevoked.hasReceivers) {
-      const news = { request: viewOf(message), terminated: false, signum: null, expired: why === 'expired' };
-      void taskRevoked.send(task, news);
+    this.#revokedSignal(request, { expired: why === 'expired' });
+    if (this.#announces(request)) {
+      const fields = { uuid: message.id, terminated: false, signum: null, expired: why === 'expired' };
+      this.#given.events.send('task-revoked', fields);
     }
     const isIgnored = message.ignoreResult ?? request.options.ignoreResult;
     const results = isIgnored ? none : this.#encode(message, 'REVOKED', new TaskRevokedError(why));
     this.#storeThen(results, message, () => request.delivery.ack());
+  }
+
+  #revokedSignal(
+    request: Request,
+    news: { readonly terminated?: boolean; readonly signum?: string; readonly expired?: boolean },
+  ): void {
+    const { taskRevoked } = this.#given.app.signals;
+    if (!taskRevoked.hasReceivers) return;
+    const { expired = false, signum = null, terminated = false } = news;
+    void taskRevoked.send(request.task, { request: viewOf(request.message), terminated, signum, expired });
   }
 
   #storeThen(results: readonly EncodedResult[], message: TaskMessage, settle: () => void): void {

@@ -1,0 +1,50 @@
+/** The events of one task, from its message and its outcome (celery-protocol.md section 14). */
+import type { EventDispatcher } from '../events/index.ts';
+import type { Outcome } from '../execution/index.ts';
+import type { Request } from './request.ts';
+
+export function announceReceived(events: EventDispatcher, { message }: Request): void {
+  const { headers } = message;
+  events.send('task-received', {
+    uuid: message.id,
+    name: message.task,
+    args: message.argsRepr ?? '()',
+    kwargs: message.kwargsRepr ?? '{}',
+    rootId: message.rootId ?? null,
+    parentId: message.parentId ?? null,
+    retries: message.retries,
+    eta: headers.eta ?? null,
+    expires: headers.expires ?? null,
+  });
+}
+
+export function announceOutcome(events: EventDispatcher, request: Request, outcome: Outcome): void {
+  const uuid = request.id;
+  switch (outcome.kind) {
+    case 'succeeded':
+      return events.send('task-succeeded', { uuid, result: outcome.resultRepr, runtime: outcome.runtimeSeconds });
+    case 'failed':
+      return events.send('task-failed', { uuid, exception: outcome.exceptionRepr, traceback: outcome.traceback });
+    case 'timed out':
+      return events.send('task-failed', {
+        uuid,
+        exception: `TimeLimitExceeded(${outcome.limitSeconds})`,
+        traceback: '',
+      });
+    case 'lost':
+      return events.send('task-failed', { uuid, exception: `WorkerLostError('${outcome.reason}')`, traceback: '' });
+    case 'retrying':
+      return events.send('task-retried', { uuid, exception: outcome.reasonRepr, traceback: outcome.traceback });
+    case 'terminated':
+      return events.send('task-revoked', { uuid, terminated: true, signum: outcome.killSignal, expired: false });
+    case 'rejected':
+      return events.send('task-rejected', { uuid, requeue: outcome.requeue });
+    case 'undecodable':
+      return events.send('task-rejected', { uuid, requeue: false });
+    case 'ignored':
+    case 'returned':
+      return;
+    default:
+      outcome satisfies never;
+  }
+}

@@ -1,0 +1,27 @@
+/** Meeting the neighbours at the start: their revoked tasks and clocks are taken over before the first message. */
+import type { Celery } from '../../app/index.ts';
+import { decodeHelloReply, encodeHelloArguments } from '../../message/index.ts';
+import type { Revoked } from '../revoked.ts';
+
+/** Asks every worker; gives the names of those that answered. Nobody there is fine. */
+export async function mingle(app: Celery, nodeName: string, revoked: Revoked): Promise<readonly string[]> {
+  const { clock, mailbox } = app.remote;
+  const now = app.system.now();
+  const monotonic = app.system.monotonic();
+  const known = new Map(revoked.entries(now).map(([id, at]) => [id, (monotonic - (now - at)) / 1000]));
+  const args = encodeHelloArguments({ fromNode: nodeName, revoked: known });
+  const neighbours: string[] = [];
+  for (const { node, value } of await mailbox.ask('hello', args, { timeout: 1 })) {
+    if (node === nodeName) continue;
+    try {
+      const hello = decodeHelloReply(value);
+      if (hello === undefined) continue;
+      clock.adjust(hello.clock);
+      revoked.add(hello.revoked.keys(), now);
+      neighbours.push(node);
+    } catch (error) {
+      app.system.log.debug({ node, err: error }, 'A neighbour answered what cannot be read');
+    }
+  }
+  return neighbours;
+}
