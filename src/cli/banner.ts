@@ -1,8 +1,8 @@
 /** What a starting worker shows: Celery's banner. */
 import { maskedUrl, parseBrokerUrls } from '../amqp/index.ts';
-import { redact } from '../app/redact.ts';
 import type { Celery } from '../app/index.ts';
 import { connectionOptions } from '../app/index.ts';
+import { redact } from '../app/redact.ts';
 import type { WorkerInfo } from '../worker/index.ts';
 
 /** The banner; with `withTasks` the registered tasks below it. */

@@ -1,8 +1,8 @@
 /**
  * `celery-ts`: runs a command and turns what goes wrong into one readable line and an exit code.
  */
-import { readFileSync } from 'node:fs';
 import { CeleryError } from '../core/errors.ts';
+import { packageVersion } from '../core/package-version.ts';
 import type { CommandContext } from './context.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { runProgram } from './program.ts';
@@ -16,11 +16,6 @@ export async function main(argv: readonly string[]): Promise<number> {
     context.stderr.write(describe(error, isDebugging(argv)));
     return exitCodeOf(error);
   }
-}
-
-export function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 /** One readable line; with `--loglevel debug` the stack too. */

@@ -5,13 +5,13 @@
 import { type Celery, controlTopology } from '../app/index.ts';
 import { ControlNode } from '../control/index.ts';
 import type { CloseStack } from '../core/close-stack.ts';
+import { packageVersion } from '../core/package-version.ts';
 import { EventDispatcher, softwareInfo } from '../events/index.ts';
 import { type CommandHost, commandHandlers } from './commands/index.ts';
 import { Gossip } from './consumer/gossip.ts';
 import { Heartbeat } from './consumer/heartbeat.ts';
 import { mingle } from './consumer/mingle.ts';
 import type { Revoked } from './revoked.ts';
-import { packageVersion } from './version.ts';
 import type { WorkerFeatures } from './worker.ts';
 
 /** Worker events always go out; task events with `-E`, or when remote control enables them. */

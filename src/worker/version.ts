@@ -1,13 +1,8 @@
 /** What this worker is made of, as text. */
-import { readFileSync } from 'node:fs';
 import type { Celery } from '../app/index.ts';
 import { redactSettings } from '../app/redact.ts';
 import { celeryNames } from '../app/settings.ts';
-
-export function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
+import { packageVersion } from '../core/package-version.ts';
 
 /** Versions and settings for a bug report; no secret in it. */
 export function versionReport(app: Celery): string {

@@ -4,13 +4,13 @@
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { workerNodeName } from '../../core/node-names.ts';
+import { packageVersion } from '../../core/package-version.ts';
 import { Worker } from '../../worker/index.ts';
 import { banner } from '../banner.ts';
 import { embedBeat } from '../beat.ts';
 import { type CommandContext, type LoadedApp, loadCommandApp, say } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { levelNames } from '../logger.ts';
-import { packageVersion } from '../main.ts';
 import type { DefineCommand } from '../program.ts';
 
 interface Options {
@@ -100,6 +100,10 @@ async function runWorker(context: CommandContext, options: Options, command: Com
         flags,
         selection: { only: options.queues, except: options.excludeQueues },
         purge: options.purge,
+        onShutdownAsked: (reason) => {
+          say(context, `worker: Warm shutdown (${reason})`);
+          signals.stop();
+        },
         onConfigured: (info) => {
           if (command.optsWithGlobals<{ quiet?: boolean }>().quiet !== true) {
             context.stdout.write(banner(app, info, packageVersion(), isInfo));
@@ -148,6 +152,12 @@ class StopSignals {
       this.#cold = () => resolve('cold');
     });
     for (const name of stopSignals) process.on(name, this.#handler);
+  }
+
+  /** The same as a first signal: somebody asked from afar. */
+  stop(): void {
+    this.#count = Math.max(this.#count, 1);
+    this.#resolveFirst();
   }
 
   async stopWorker(worker: Worker, { app, system }: LoadedApp): Promise<{ how: 'warm' | 'cold'; exitCode: number }> {
