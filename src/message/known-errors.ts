@@ -44,6 +44,7 @@ const plain = [
   errors.SchedulingError,
   errors.LockFailed,
   errors.EncodeError,
+  errors.ResultInvalid,
   errors.DecodeError,
 ] as const;
 

@@ -157,7 +157,9 @@ describe('an optional package', () => {
 
   it('is needed only once it is used, and asked for in time', () => {
     const codec = createCodec({ accept: ['json', 'yaml'] });
-    expect(() => codec.serialize([1], 'yaml')).toThrow(/needs the package 'yaml', which is not loaded/);
-    expect(() => codec.deserialize(Buffer.from('- 1'), 'application/x-yaml', 'utf-8')).toThrow(/package 'yaml'/);
+    expect(() => codec.deserialize(Buffer.from('- 1'), 'application/x-yaml', 'utf-8')).toThrow(
+      /needs the package 'yaml', which is not loaded: npm install yaml/,
+    );
+    expect(() => codec.compress(Buffer.from('x'), 'xz')).toThrow(/package '@napi-rs\/lzma', which is not loaded/);
   });
 });

@@ -18,7 +18,7 @@ const again = (value: unknown, name: string): unknown => read(write(value, name)
 
 const date = fc.date({
   noInvalidDate: true,
-  min: new Date('0100-01-01T00:00:00Z'), // the package takes earlier years for those of 1900
+  min: new Date('0001-01-01T00:00:00Z'),
   max: new Date('9999-12-31T23:59:59.999Z'),
 });
 const bytes = fc.uint8Array().map((each) => Uint8Array.from(each));
@@ -116,25 +116,51 @@ describe('yaml', () => {
   const text = (value: unknown): string => Buffer.from(write(value, 'yaml')).toString();
 
   it('is written so that PyYAML takes dates, floats and text for what they are', () => {
-    expect(text([new Date('2024-02-03T00:00:00Z')])).toBe('- 2024-02-03T00:00:00+00:00\n');
-    expect(text([1e21, 1e-7, 1e17, 1.5, 3])).toBe('- 1.0e+21\n- 1.0e-7\n- 100000000000000000.0\n- 1.5\n- 3\n');
-    expect(text(['yes', 'off', '012'])).toBe('- "yes"\n- "off"\n- "012"\n');
-    expect(text([Number.NaN, Number.NEGATIVE_INFINITY, 2n ** 70n])).toBe('- .nan\n- -.inf\n- 1180591620717411303424\n');
-    expect(again(dateValue('2024-02-03'), 'yaml')).toEqual(new Date('2024-02-03T00:00:00Z'));
+    expect(text([new Date('2024-02-03T00:00:00Z'), dateValue('2024-02-03')])).toBe(
+      '[2024-02-03T00:00:00+00:00, 2024-02-03]\n',
+    );
+    expect(text([1e21, 1e-7, 1e17, 1.5, 3, -0])).toBe('[1.0e+21, 1.0e-7, 100000000000000000.0, 1.5, 3, -0.0]\n');
+    expect(text({ y: 'yes', n: ['=', '<<', 'a\tb', '\u0085'] })).toBe(
+      '{"y": "yes", "n": ["=", "<<", "a\\tb", "\\u0085"]}\n',
+    );
+    expect(text([Number.NaN, Number.NEGATIVE_INFINITY, 2n ** 70n])).toBe('[.nan, -.inf, 1180591620717411303424]\n');
+    expect(text(Uint8Array.of(255, 0))).toBe('!!binary "/wA="\n');
+    expect(again({ ['x'.repeat(2000)]: 1 }, 'yaml')).toEqual({ ['x'.repeat(2000)]: 1 });
   });
 
-  it('of PyYAML is read as YAML 1.1', () => {
+  it('of PyYAML is read as PyYAML reads it', () => {
     const value = read(
-      'a: yes\nb: 012\nc: 2024-02-03 04:05:06+02:00\nd: !!binary /wD+\ne: !!set {x: null}\nf: 2024-02-03\n',
+      [
+        'a: yes',
+        'b: 012',
+        'c: 2024-02-03 04:05:06.5 +2',
+        'd: !!binary /wD+',
+        'e: !!set {x: null}',
+        'f: 2024-02-03',
+        'y: n',
+        'g: [1e+21, 1.0e+21, 0912, 0x1F, 0b11, 1_000, 1:30, -1:30.5, .5, 1., +1, -.inf, ~, Null, "1"]',
+        'h: &h {a: 1, b: 2}',
+        'i: {<<: *h, b: 3}',
+        'j: !!omap [{a: 1}, {b: 2}]',
+        'k: |',
+        '  text',
+        '  more',
+      ].join('\n'),
       'yaml',
     );
     expect(value).toEqual({
       a: true,
       b: 10,
-      c: new Date('2024-02-03T02:05:06Z'),
+      c: new Date('2024-02-03T02:05:06.5Z'),
       d: Uint8Array.of(0xff, 0, 0xfe),
       e: ['x'],
       f: new Date('2024-02-03T00:00:00Z'),
+      y: 'n',
+      g: ['1e+21', 1e21, '0912', 31, 3, 1000, 90, -90.5, 0.5, 1, 1, Number.NEGATIVE_INFINITY, null, null, '1'],
+      h: { a: 1, b: 2 },
+      i: { a: 1, b: 3 },
+      j: { a: 1, b: 2 },
+      k: 'text\nmore\n',
     });
   });
 
@@ -144,6 +170,7 @@ describe('yaml', () => {
     ['several documents', '--- 1\n--- 2\n'],
     ['broken text', '{a: [1, 2}'],
     ['an alias to nothing', '*a'],
+    ['a date that is none', '2024-02-30'],
     ['an integer of 5000 digits', '1'.repeat(5000)],
   ])('with %s is refused', (_, source) => {
     expect(() => read(source, 'yaml')).toThrow(DecodeError);
