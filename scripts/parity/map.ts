@@ -107,7 +107,7 @@ function testProblems(given: string | readonly string[] | undefined, titles: Map
     const at = name.indexOf('#');
     const path = at < 0 ? name : name.slice(0, at);
     const title = at < 0 ? '' : name.slice(at + 1);
-    if (!/^test\/.+\.test(-d)?\.ts$/.test(path) || !existsSync(join(root, path)))
+    if (!/^test\/.+\.ts$/.test(path) || !existsSync(join(root, path)))
       return [`there is no test file '${path}'`];
     const found = titles.get(path) ?? titlesIn(readFileSync(join(root, path), 'utf8'));
     titles.set(path, found);
