@@ -107,8 +107,7 @@ function testProblems(given: string | readonly string[] | undefined, titles: Map
     const at = name.indexOf('#');
     const path = at < 0 ? name : name.slice(0, at);
     const title = at < 0 ? '' : name.slice(at + 1);
-    if (!/^test\/.+\.ts$/.test(path) || !existsSync(join(root, path)))
-      return [`there is no test file '${path}'`];
+    if (!/^test\/.+\.ts$/.test(path) || !existsSync(join(root, path))) return [`there is no test file '${path}'`];
     const found = titles.get(path) ?? titlesIn(readFileSync(join(root, path), 'utf8'));
     titles.set(path, found);
     return found.has(title) ? [] : [`${path} has no test with the title '${title}'`];
