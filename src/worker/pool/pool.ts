@@ -13,8 +13,10 @@ export interface Pool {
   /** Tasks that can run at once: size x async slots. */
   readonly slots: number;
   /**
-   * Runs a job as soon as a slot is free. `done` is called exactly once and never throws into the pool;
-   * a pool never rejects a job: what goes wrong is an outcome (`lost`, `timed out`, `terminated`, `returned`).
+   * Runs a job as soon as a slot is free. `listener.started` is called at most once and before `done`: in a pool of
+   * children when the job is handed to a free slot, which is before its body has been decoded. `done` is called exactly
+   * once; what it throws is logged. A pool never rejects a job: what goes wrong is an outcome (`lost`, `timed out`,
+   * `terminated`, `returned`). A run that had succeeded before it was decided about otherwise is reported as succeeded.
    */
   submit(job: Job, listener: RunListener, done: (report: Report) => void): void;
   /**
@@ -26,7 +28,10 @@ export interface Pool {
   grow(count: number): void;
   /** Takes away `count`, never below one; what runs there ends first. */
   shrink(count: number): void;
-  /** Replaces every child; running tasks end first. */
+  /**
+   * Replaces every child; running tasks end first. Resolves when the new ones are ready.
+   * @throws {PoolStartError} when the app does not load any more; the pool goes on trying
+   */
   restart(): Promise<void>;
   /** What `inspect stats` shows under `pool` (Celery's key names). */
   stats(): PoolStats;

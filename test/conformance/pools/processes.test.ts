@@ -73,11 +73,11 @@ describe('a pool process', () => {
   });
 
   it('leaves nothing behind when the pool is closed or terminated', async () => {
-    const world = await openWorld('prefork');
+    await using world = await openWorld('prefork');
     const closed = world.processes;
     await world.pool.close();
     expect(closed.some(isAlive)).toBe(false);
-    const other = await openWorld('prefork');
+    await using other = await openWorld('prefork');
     const running = other.submit('spin', 60_000);
     await until(() => running.story.includes('started'), { what: 'the task' });
     const terminated = other.processes;
