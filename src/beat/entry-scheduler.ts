@@ -153,11 +153,12 @@ export class EntryScheduler implements Scheduler {
     const { definition } = entry;
     const taskId = runId({ schedule: host.name, entry: entry.name, task: definition.task, due });
     const wallDue = entry.wallTime(due, this.#judging.clock);
-    system.log.info({ entry: entry.name, task: definition.task, taskId }, 'Scheduler: Sending due task');
+    const about = { entry: entry.name, task: definition.task, taskId, due: new Date(wallDue).toISOString() };
+    system.log.info(about, 'Scheduler: Sending due task');
     let retryMs: number | undefined;
     try {
       await host.send({ entry: definition, taskId, due: wallDue });
-      system.log.debug({ entry: entry.name, task: definition.task, taskId }, 'Due task sent');
+      system.log.debug(about, 'Due task sent');
       this.#sent(entry, due);
     } catch (error) {
       retryMs = this.#failed(entry, due, error);

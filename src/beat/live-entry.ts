@@ -37,6 +37,7 @@ export class LiveEntry {
   /** Runs due in this time were missed by a hand-over: each still comes. */
   #handOver = { from: Number.POSITIVE_INFINITY, until: Number.NEGATIVE_INFINITY };
   #lastDue: number | undefined;
+  #saved: { readonly definition: ScheduleEntry; readonly entry: SavedEntry } | undefined;
 
   constructor(definition: ScheduleEntry, saved: SavedEntry | undefined, clock: BeatClock) {
     this.definition = definition;
@@ -133,15 +134,27 @@ export class LiveEntry {
     }
   }
 
+  /** What to keep of it: the same object as before while nothing has changed. */
   toSaved(clock: BeatClock): SavedEntry {
-    return {
+    const now = {
       task: this.definition.task,
-      schedule: this.schedule.toJSON(),
       lastRunAt: this.lastRunAt,
       countedFrom: this.#isSteady ? this.#countedFrom + clock.shift : this.#countedFrom,
       totalRunCount: this.totalRunCount,
       isPaused: this.isPaused,
     };
+    const known = this.#saved;
+    const isSame =
+      known !== undefined &&
+      known.definition === this.definition &&
+      known.entry.lastRunAt === now.lastRunAt &&
+      known.entry.countedFrom === now.countedFrom &&
+      known.entry.totalRunCount === now.totalRunCount &&
+      known.entry.isPaused === now.isPaused;
+    if (isSame) return known.entry;
+    const entry = { ...now, schedule: this.schedule.toJSON() };
+    this.#saved = { definition: this.definition, entry };
+    return entry;
   }
 
   /** The wall time of a due time. */

@@ -27,8 +27,21 @@ export interface SavedSchedule {
 const format = 'celery-ts beat schedule';
 const version = 1;
 
-export function writeSchedule(schedule: SavedSchedule): string {
-  return `${JSON.stringify(scheduleDocument(schedule), undefined, 2)}\n`;
+/** The schedule file's text. With `known`, entries that are the same objects as before are not written anew. */
+export function writeSchedule(schedule: SavedSchedule, known = new WeakMap<SavedEntry, string>()): string {
+  const { entries: _entries, ...head } = scheduleDocument({ ...schedule, entries: new Map() });
+  const lines = [...schedule.entries].map(([name, entry]) => `    ${JSON.stringify(name)}: ${entryText(entry, known)}`);
+  const opening = JSON.stringify(head, undefined, 2).replace(/\n}$/, '');
+  return `${opening},\n  "entries": {${lines.length === 0 ? '' : `\n${lines.join(',\n')}\n  `}}\n}\n`;
+}
+
+function entryText(entry: SavedEntry, known: WeakMap<SavedEntry, string>): string {
+  let text = known.get(entry);
+  if (text === undefined) {
+    text = JSON.stringify(writeEntry(entry), undefined, 2).replaceAll('\n', '\n    ');
+    known.set(entry, text);
+  }
+  return text;
 }
 
 /** The same as a value that JSON can carry. */

@@ -10,7 +10,7 @@ import { CeleryError } from '../core/errors.ts';
 import { isCode } from '../core/process-identity.ts';
 import type { System } from '../core/system.ts';
 import { FileLock } from './file-lock.ts';
-import { readSavedSchedule, type SavedSchedule, writeSchedule } from './saved-schedule.ts';
+import { readSavedSchedule, type SavedEntry, type SavedSchedule, writeSchedule } from './saved-schedule.ts';
 
 export interface StoreTerm {
   /** What was kept; undefined: nothing, every entry begins now. */
@@ -72,6 +72,7 @@ export class FileStore implements ScheduleStore {
   async open(): Promise<StoreTerm> {
     const lock = await this.#lock();
     const ended = new AbortController();
+    const written = new WeakMap<SavedEntry, string>();
     try {
       return {
         saved: await this.#read(),
@@ -85,7 +86,7 @@ export class FileStore implements ScheduleStore {
             );
             return;
           }
-          await replaceFile(this.path, writeSchedule(schedule));
+          await replaceFile(this.path, writeSchedule(schedule, written));
         },
         close: async () => lock?.release(),
       };

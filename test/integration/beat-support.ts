@@ -1,6 +1,7 @@
 /**
  * What a queue receives from beat, as it comes: entry, due time and id of each message, and when it came.
  */
+import { createServer, connect as dial, type Socket } from 'node:net';
 import { connect } from 'amqplib';
 import { until } from '../support/until.ts';
 
@@ -66,4 +67,52 @@ export const app = new Celery('tasks', { brokerUrl: process.env.CELERY_BROKER_UR
 export const add = app.task('tasks.add', (x, y) => x + y);
 app.conf.beatSchedule = { ${source} };
 `;
+}
+
+export interface Proxy extends AsyncDisposable {
+  /** The broker's address, through the proxy. */
+  readonly url: string;
+  /** Cuts what is open and refuses what is new. */
+  cut(): void;
+  restore(): void;
+}
+
+/** A way to the broker that can be cut. */
+export async function proxyTo(url: string): Promise<Proxy> {
+  const target = new URL(url);
+  const sockets = new Set<Socket>();
+  let isCut = false;
+  const keep = (socket: Socket): Socket => {
+    sockets.add(socket);
+    socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
+    return socket;
+  };
+  const server = createServer((client) => {
+    keep(client);
+    if (isCut) return client.destroy();
+    const broker = keep(dial(Number(target.port || 5672), target.hostname));
+    client.pipe(broker).pipe(client);
+    client.on('close', () => broker.destroy());
+    broker.on('close', () => client.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  const through = new URL(url);
+  through.hostname = '127.0.0.1';
+  through.port = String(typeof address === 'object' && address !== null ? address.port : 0);
+  const cut = (): void => {
+    isCut = true;
+    for (const socket of sockets) socket.destroy();
+  };
+  return {
+    url: through.href,
+    cut,
+    restore: () => {
+      isCut = false;
+    },
+    [Symbol.asyncDispose]: async () => {
+      cut();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
 }

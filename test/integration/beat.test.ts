@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { testBroker } from '../support/broker.ts';
 import { tempProject } from '../support/cli.ts';
 import { until } from '../support/until.ts';
-import { beatLedger, beatTasks } from './beat-support.ts';
+import { beatLedger, beatTasks, proxyTo } from './beat-support.ts';
 
 const threeEntries = beatTasks(`
   'add-every-half-second': { task: 'tasks.add', schedule: 0.5, args: [1, 1] },
@@ -70,6 +70,26 @@ describe('celery-ts beat', () => {
     expect(opened.doubles.length).toBeLessThanOrEqual(3);
     const grid = opened.runs('half').map(({ due }) => due % 500);
     expect(new Set(grid).size).toBe(1); // the grid of the first start, kept over every restart
+  });
+
+  it('sends one late run, not ten, when the broker was away for ten periods', async () => {
+    await using broker = await testBroker();
+    await using proxy = await proxyTo(broker.url);
+    await using project = await tempProject({ 'tasks.mjs': everyHalfSecond });
+    await using beat = project.start(['beat', '-A', 'tasks', '-l', 'INFO'], { CELERY_BROKER_URL: proxy.url });
+    await beat.line(/Sending due task/);
+    await using ledger = await beatLedger(broker.url);
+    await until(() => ledger.all.length >= 2, { what: 'two runs' });
+    proxy.cut();
+    const cutAt = Date.now();
+    await until(() => Date.now() - cutAt > 5000, { what: 'ten periods' });
+    const before = ledger.all.length;
+    proxy.restore();
+    await until(() => ledger.all.length >= before + 4, { what: 'runs after the outage', withinSeconds: 25 });
+    const [late, ...more] = ledger.all.slice(before);
+    expect((late?.at ?? 0) - (late?.due ?? 0)).toBeGreaterThan(4000); // the first that was due, under its own id
+    expect(more.every(({ at, due }) => at - due < 1000)).toBe(true);
+    expect(new Set(ledger.all.map(({ due }) => due % 500)).size).toBe(1);
   });
 
   it('prints each entry with its next five runs, in the zone of the app', async () => {
