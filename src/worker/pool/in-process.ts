@@ -36,6 +36,7 @@ async function openInProcess(kind: 'async' | 'solo', options: PoolOptions): Prom
   const { loadTracer, system } = options;
   if (loadTracer === undefined) throw new PoolStartError(`The pool '${kind}' needs the app in this process.`);
   const loaded = await loadTracer({ kind, index: 0, system, data: options.child?.data });
+  if (kind === 'solo') await loaded.processInit?.(); // as in Celery, where this process is the pool process
   return new InProcessPool(kind, options, loaded);
 }
 

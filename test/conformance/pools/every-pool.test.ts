@@ -260,6 +260,8 @@ describe.each(['prefork', 'threads', 'async', 'solo'])('the pool %s', (name) => 
     await world.pool.restart();
     expect((await running.report).outcome.kind).toBe('succeeded');
     expect(await world.value('value', 6)).toBe(6);
+    await world.pool.close();
+    if (name === 'prefork' || name === 'threads') await expect(world.pool.restart()).rejects.toThrow('is closing');
   });
 });
 

@@ -124,6 +124,13 @@ describe('a pool process', () => {
     expect(world.logger.find('and its end')).toHaveLength(1);
   });
 
+  it('writes where this process writes when its output is not redirected', async () => {
+    await using held = await HeldPool.start('prefork', { redirectStdouts: false });
+    await held.outcome({ verb: 'complain', id: 'c', arg: 'straight to stderr' });
+    await until(() => held.stderr.includes('straight to stderr'), { what: 'the text' });
+    expect(held.news.some(({ msg }) => msg === 'straight to stderr')).toBe(false);
+  });
+
   it('may write 200 MB past the console: nobody blocks, and this process hardly grows', async () => {
     await using world = await openWorld('prefork');
     const before = process.memoryUsage.rss();

@@ -93,6 +93,7 @@ export class Crew {
 
   /** Resolves when as many new children are ready. @throws {PoolStartError} when one fails to start; others are tried on */
   restart(): Promise<void> {
+    if (this.#isStopped) return Promise.reject(new PoolStartError('The pool is closing; it cannot be restarted.'));
     this.#restart?.resolve();
     const old = new Set(this.members);
     const done = new Promise<void>((resolve, reject) => {

@@ -357,7 +357,7 @@ class ChildPool implements Pool {
     if (member === undefined || run.isSettled) return;
     const outcome: Outcome = { kind: 'timed out', limitSeconds: run.job.timeLimit ?? 0 };
     run.verdict = outcome;
-    this.#log.warn({ taskId: run.job.id, task: run.job.task, child: member.link.pid }, 'Hard time limit passed');
+    this.#log.debug({ taskId: run.job.id, child: member.link.pid }, 'A pool process is ended for a hard time limit');
     this.#crew.kill(member, `Another task in the same process passed its hard time limit (${run.job.id}).`);
   }
 
