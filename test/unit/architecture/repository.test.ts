@@ -1,7 +1,7 @@
 /**
  * What must not slip into the repository.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { root } from '../../support/build.ts';
@@ -24,5 +24,15 @@ describe('the repository', () => {
       expect(readFileSync(join(root, source), 'utf8')).toContain('export');
       expect(entry.types).toBe(entry.default.replace(/\.js$/, '.d.ts'));
     }
+  });
+
+  it('has every file that docs/architecture.md leads to', () => {
+    const page = readFileSync(join(root, 'docs', 'architecture.md'), 'utf8');
+    const places = new Set([...page.matchAll(/(?:[a-z-]+\/)+[a-z-]+(?:\.[a-z]+)*\.ts/g)].map(([path]) => path));
+    const isThere = (path: string): boolean => [join(root, 'src', path), join(root, path)].some((at) => existsSync(at));
+    expect(places.size).toBeGreaterThan(10);
+    expect([...places].filter((path) => !isThere(path))).toEqual([]);
+      [],
+    );
   });
 });
