@@ -32,7 +32,5 @@ describe('the repository', () => {
     const isThere = (path: string): boolean => [join(root, 'src', path), join(root, path)].some((at) => existsSync(at));
     expect(places.size).toBeGreaterThan(10);
     expect([...places].filter((path) => !isThere(path))).toEqual([]);
-      [],
-    );
   });
 });
