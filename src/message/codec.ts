@@ -3,7 +3,7 @@
  * Nothing here is shared between apps. Order of life: created → registered → `prepare` (loads optional packages) → used, synchronously.
  */
 import { Buffer } from 'node:buffer';
-import { CeleryError, ContentDisallowed, DecodeError, EncodeError, ImproperlyConfigured } from '../core/errors.ts';
+import { ContentDisallowed, DecodeError, EncodeError, ImproperlyConfigured } from '../core/errors.ts';
 import { tooLarge } from './compression/too-large.ts';
 import { type Compression, compressions } from './compression.ts';
 import { decodeText, isBinaryEncoding } from './serialization/charset.ts';
@@ -76,6 +76,11 @@ export interface Codec {
    * Awaited when an app loads. @throws {ImproperlyConfigured} naming a missing package, or an unknown name.
    */
   prepare(names: Iterable<string>): Promise<void>;
+  /**
+   * Loads every compression that is installed: a sender chooses it, so whoever receives awaits this, too. What is missing stays a `DecodeError`
+   * that names the package.
+   */
+  prepareToReceive(): Promise<void>;
 }
 
 const defaultLimits: CodecLimits = {
@@ -131,7 +136,7 @@ class AppCodec implements Codec {
     try {
       encoded = serializer.encode(value);
     } catch (error) {
-      if (error instanceof CeleryError) throw error;
+      if (error instanceof EncodeError) throw error;
       throw new EncodeError(`The value cannot be written as ${serializer.name}: ${messageOf(error)}`, { cause: error });
     }
     return {
@@ -185,7 +190,7 @@ class AppCodec implements Codec {
     try {
       return { contentType: compression.contentType, body: compression.compress(body) };
     } catch (error) {
-      if (error instanceof CeleryError) throw error;
+      if (error instanceof EncodeError) throw error;
       throw new EncodeError(`The body cannot be compressed with ${name}: ${messageOf(error)}`, { cause: error });
     }
   }
@@ -236,6 +241,16 @@ class AppCodec implements Codec {
     }
   }
 
+  async prepareToReceive(): Promise<void> {
+    for (const compression of new Set(this.#compressions.values())) {
+      try {
+        await compression.prepare?.();
+      } catch {
+        // Not installed: only a message that needs it is refused.
+      }
+    }
+  }
+
   #unknownSerializer(name: string): string {
     if (name === 'pickle') return pickleRefusal;
     return `There is no serializer '${name.slice(0, 80)}'; known: ${[...this.#byName.keys()].join(', ')}.`;
@@ -247,12 +262,12 @@ class AppCodec implements Codec {
   }
 }
 
-/** Whatever a decoder throws, running out of stack or of string length included, is the message's fault. */
+/** Whatever a decoder throws, running out of stack or of string length or a missing package included, refuses this one message. */
 function guarded<T>(what: string, decode: () => T): T {
   try {
     return decode();
   } catch (error) {
-    if (error instanceof CeleryError) throw error;
+    if (error instanceof DecodeError || error instanceof ContentDisallowed) throw error;
     throw new DecodeError(`The body cannot be read (${what}): ${messageOf(error)}`, { cause: error });
   }
 }

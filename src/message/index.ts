@@ -47,5 +47,6 @@ export {
   timeValue,
   uuidValue,
 } from './serialization/typed-values.ts';
+export { toOutgoing } from './task-again.ts';
 export type { Embed, OutgoingTask, SignatureMap, TaskBody, TaskMessage } from './task-message.ts';
-export { crashesHeader, decodeTask, decodeTaskBody, encodeTask, toOutgoing } from './task-message.ts';
+export { crashesHeader, decodeTask, decodeTaskBody, encodeTask } from './task-message.ts';

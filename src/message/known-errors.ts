@@ -45,6 +45,7 @@ const plain = [
   errors.LockFailed,
   errors.EncodeError,
   errors.ResultInvalid,
+  errors.ResultInvalid,
   errors.DecodeError,
 ] as const;
 

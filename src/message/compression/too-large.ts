@@ -1,6 +1,6 @@
+/** The one way in which every compression refuses a body that grows beyond the limit. */
 import { DecodeError } from '../../core/errors.ts';
 
-/** What every compression throws when a body grows beyond the limit. */
 export function tooLarge(maxBytes: number): DecodeError {
   return new DecodeError(`The body decompresses to more than ${maxBytes} bytes (workerMaxDecompressedBytes).`);
 }

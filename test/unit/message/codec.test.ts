@@ -160,6 +160,24 @@ describe('an optional package', () => {
     expect(() => codec.deserialize(Buffer.from('- 1'), 'application/x-yaml', 'utf-8')).toThrow(
       /needs the package 'yaml', which is not loaded: npm install yaml/,
     );
+    expect(() => codec.deserialize(Buffer.from('- 1'), 'application/x-yaml', 'utf-8')).toThrow(DecodeError);
     expect(() => codec.compress(Buffer.from('x'), 'xz')).toThrow(/package '@napi-rs\/lzma', which is not loaded/);
+    expect(() => codec.compress(Buffer.from('x'), 'xz')).toThrow(EncodeError);
+    expect(() => codec.decompress(Buffer.from('x'), 'application/x-lzma')).toThrow(DecodeError);
+  });
+
+  it('is loaded for whoever receives, since the sender chooses; what is missing stops nobody', async () => {
+    const codec = createCodec();
+    codec.registerCompression({
+      contentType: 'application/x-rare',
+      aliases: ['rare'],
+      compress: (body) => body,
+      decompress: (body) => body,
+      prepare: () => Promise.reject(new ImproperlyConfigured('not installed')),
+    });
+    await codec.prepareToReceive();
+    const { body, contentType } = codec.compress(Buffer.from('x'), 'xz');
+    expect(Buffer.from(codec.decompress(body, contentType)).toString()).toBe('x');
+    await expect(codec.prepare(['rare'])).rejects.toThrow('not installed');
   });
 });
