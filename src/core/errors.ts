@@ -12,7 +12,8 @@
  *                TaskRevokedError, InvalidTaskError, ChordError, ArgumentsInvalid, IncompleteStream,
  *                RemoteTaskError (a failure of another worker that no class here stands for)
  *     SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError, Terminated, WorkerShutdown, WorkerTerminate
- *     EncodeError, DecodeError
+ *     EncodeError: ResultInvalid
+ *     DecodeError
  *     SchedulingError, LockFailed
  *     NonErrorThrown (something else than an Error was thrown)
  *
@@ -353,6 +354,13 @@ export class EncodeError extends CeleryError {
   static override readonly name: string = 'EncodeError';
   override readonly code: string = 'CELERY_ENCODE';
   override readonly excModule: string = 'kombu.exceptions';
+}
+
+/** What a task returned is not what its `result` schema describes. The task fails and is never retried. */
+export class ResultInvalid extends EncodeError {
+  static override readonly name: string = 'ResultInvalid';
+  override readonly code: string = 'CELERY_RESULT_INVALID';
+  override readonly excModule: string = 'celery_ts.errors';
 }
 
 /** Bytes from the wire cannot be read. */
