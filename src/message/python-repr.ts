@@ -1,30 +1,32 @@
 /**
  * Values as Python would print them: `argsrepr`, `kwargsrepr`, event texts. For people only; nothing parses it.
- * Never throws and never runs away: at most `limit` characters, three levels deep.
+ * Never throws and never runs away: at most `limit` characters, three levels deep unless told otherwise.
  */
 import { FloatValue, TypedValue } from './serialization/typed-values.ts';
 
-const maxLevels = 3;
+const usualLevels = 3;
 const more = '...';
 
 /** At most `limit` characters; what is left out shows as `...`. */
-export function pythonRepr(value: unknown, limit = 1024): string {
-  const text = new Printer(limit).print(value, 0);
+export function pythonRepr(value: unknown, limit = 1024, levels = usualLevels): string {
+  const text = new Printer(limit, levels).print(value, 0);
   return text.length <= limit ? text : `${text.slice(0, Math.max(0, limit - more.length))}${more}`;
 }
 
 /** A list as the tuple that Python's positional arguments are: `(2, 3)`, `(1,)`, `()`. */
 export function pythonTupleRepr(items: readonly unknown[], limit = 1024): string {
-  const text = new Printer(limit).sequence(items, '(', items.length === 1 ? ',)' : ')', 0);
+  const text = new Printer(limit, usualLevels).sequence(items, '(', items.length === 1 ? ',)' : ')', 0);
   return text.length <= limit ? text : `${text.slice(0, Math.max(0, limit - more.length))}${more}`;
 }
 
 class Printer {
   /** Characters that may still be printed; closing brackets are not counted, so the room for them is kept back. */
   #left: number;
+  readonly #levels: number;
 
-  constructor(limit: number) {
-    this.#left = Math.max(0, limit - 2 * maxLevels - more.length - 2);
+  constructor(limit: number, levels: number) {
+    this.#levels = levels;
+    this.#left = Math.max(0, limit - 2 * levels - more.length - 2);
   }
 
   print(value: unknown, level: number): string {
@@ -47,7 +49,7 @@ class Printer {
   }
 
   sequence(items: readonly unknown[], open: string, close: string, level: number): string {
-    if (level >= maxLevels) return this.#spend(`${open}${items.length === 0 ? '' : more}${close}`);
+    if (level >= this.#levels) return this.#spend(`${open}${items.length === 0 ? '' : more}${close}`);
     let text = open;
     this.#left -= open.length;
     for (let at = 0; at < items.length; at++) {
@@ -78,7 +80,7 @@ class Printer {
     if (value instanceof Error) return this.#spend(`${value.name}(`) + this.#text(value.message) + this.#spend(')');
     const prototype: unknown = Object.getPrototypeOf(value);
     if (prototype === Object.prototype || prototype === null) return this.#map(Object.entries(value), level);
-    if ('toJSON' in value && typeof value.toJSON === 'function' && level < maxLevels) {
+    if ('toJSON' in value && typeof value.toJSON === 'function' && level < this.#levels) {
       const toJson = value.toJSON as () => unknown;
       return this.print(toJson.call(value), level + 1);
     }
@@ -86,7 +88,7 @@ class Printer {
   }
 
   #map(entries: readonly (readonly [unknown, unknown])[], level: number): string {
-    if (level >= maxLevels) return this.#spend(entries.length === 0 ? '{}' : `{${more}}`);
+    if (level >= this.#levels) return this.#spend(entries.length === 0 ? '{}' : `{${more}}`);
     let text = '{';
     this.#left -= 1;
     for (let at = 0; at < entries.length; at++) {
