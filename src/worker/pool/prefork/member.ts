@@ -33,7 +33,7 @@ export interface Run extends Limited {
 export type MemberState = 'starting' | 'ready' | 'retiring' | 'ending' | 'gone';
 
 /** Jobs a child may have at hand beyond those it runs. */
-export const longestWindow = 8;
+export const longestWindow = 16;
 /** A body above this size is not handed ahead: taken back, it would be sent twice. */
 const largestAheadBytes = 64 * 1024;
 

@@ -21,7 +21,7 @@ import { longestWindow, type Member, type Run } from './member.ts';
 /** A task shorter than this is tiny. */
 const tinyMs = 1;
 /** A child with more than this handed ahead is left alone, so that its next jobs come in one message. */
-const lowWater = 2;
+const lowWater = 3;
 /** A task that lasts longer than this loses what was handed ahead behind it. */
 const patienceMs = 5;
 /** How long a task may take to end after its signal was aborted, before its child is killed. */
