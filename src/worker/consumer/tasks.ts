@@ -8,6 +8,7 @@ import type { Celery } from '../../app/index.ts';
 import {
   type CeleryError,
   NotRegistered,
+  Reject,
   TaskRevokedError,
   TimeLimitExceeded,
   WorkerLostError,
@@ -328,6 +329,7 @@ export class TaskService {
   }
 
   #settlement(request: Request, outcome: Outcome): Settlement {
+    if (!request.options.acksLate) return 'ack'; // it was, before the run
     const limit = this.#given.app.config.taskCrashLimit;
     return settlementOf(outcome, request.options, { crashes: request.message.crashes, limit });
   }
@@ -358,6 +360,8 @@ export class TaskService {
           : this.#failure(request.message, new WorkerLostError(outcome.reason));
       case 'terminated':
         return this.#encode(request.message, 'REVOKED', new TaskRevokedError('terminated'));
+      case 'rejected':
+        return outcome.requeue ? none : this.#failure(request.message, new Reject(outcome.reason));
       default:
         return none;
     }
