@@ -16,23 +16,24 @@ export function parseTolerantJson(text: string, maxDepth: number): unknown {
   return new Parser(text, maxDepth).parse();
 }
 
-/** Are there more than `maxDepth` lists and maps inside each other? Answers without building anything: 1 ms for a MiB. */
+/** Are there more than `maxDepth` lists and maps inside each other? Answers without building anything: under a tenth of the cost of parsing. */
 export function isDeeperThan(text: string, maxDepth: number): boolean {
-  if (text.length <= maxDepth) return false;
+  const { length } = text;
+  if (length <= maxDepth) return false;
   let depth = 0;
-  for (let at = 0; at < text.length; at++) {
-    switch (text.charCodeAt(at)) {
-      case 0x22:
-        at = endOfString(text, at);
-        break;
-      case 0x5b:
-      case 0x7b:
-        if (++depth > maxDepth) return true;
-        break;
-      case 0x5d:
-      case 0x7d:
-        depth--;
-        break;
+  for (let at = 0; at < length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) {
+      // To the end of the string; a backslash takes the next character with it.
+      for (at++; at < length; at++) {
+        const inside = text.charCodeAt(at);
+        if (inside === 0x22) break;
+        if (inside === 0x5c) at++;
+      }
+    } else if ((code | 0x20) === 0x7b) {
+      if (++depth > maxDepth) return true; // [ and {
+    } else if ((code | 0x20) === 0x7d) {
+      depth--; // ] and }
     }
   }
   return false;

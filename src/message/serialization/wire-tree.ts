@@ -34,7 +34,7 @@ class Walk {
     this.#maxDepth = maxDepth;
   }
 
-  /** `key` is the name the value has in its container, which `toJSON` is told. */
+  /** `key` is the name the value has in its map, which `toJSON` is told. */
   convert(value: unknown, key: string): unknown {
     switch (typeof value) {
       case 'string':
@@ -57,37 +57,56 @@ class Walk {
   }
 
   #object(value: object, key: string): unknown {
+    if (Array.isArray(value)) return this.#list(value);
+    const prototype: unknown = Object.getPrototypeOf(value);
+    const isPlain = prototype === Object.prototype || prototype === null;
+    const special = isPlain ? undefined : this.#special(value);
+    if (special !== undefined) return special;
+    const custom = this.#forms.custom?.(value);
+    if (custom !== undefined) return this.#instead(value, custom, key);
+    if ('toJSON' in value && typeof value.toJSON === 'function') {
+      const toJson = value.toJSON as (key: string) => unknown;
+      return this.#instead(value, toJson.call(value, key), key);
+    }
+    const kind = isPlain ? undefined : kinds.find(([type]) => value instanceof type);
+    if (kind !== undefined) throw this.#refusal(kind[1], kind[2]);
+    return this.#map(value as Record<string, unknown>);
+  }
+
+  /** What stands for an object of a class that every serializer knows; undefined for others. */
+  #special(value: object): unknown {
     if (value instanceof Date) return this.#forms.date(value);
     if (ArrayBuffer.isView(value)) return this.#view(value);
     if (value instanceof ArrayBuffer) return this.#forms.bytes(new Uint8Array(value));
     if (value instanceof TypedValue) return this.#forms.typed(value);
     if (value instanceof FloatValue) return this.#forms.float(value);
-    const custom = this.#forms.custom?.(value);
-    if (custom !== undefined) return this.#inside(value, () => this.convert(custom, key));
-    if ('toJSON' in value && typeof value.toJSON === 'function') {
-      const toJson = value.toJSON as (key: string) => unknown;
-      return this.#inside(value, () => this.convert(toJson.call(value, key), key));
-    }
-    if (Array.isArray(value)) return this.#inside(value, () => this.#list(value));
     if (value instanceof Number || value instanceof String || value instanceof Boolean || value instanceof BigInt) {
       return value.valueOf();
     }
-    const kind = kinds.find(([type]) => value instanceof type);
-    if (kind !== undefined) throw this.#refusal(kind[1], kind[2]);
-    return this.#inside(value, () => this.#map(value as Record<string, unknown>));
+    return undefined;
+  }
+
+  #instead(value: object, other: unknown, key: string): unknown {
+    this.#enter(value);
+    const tree = this.convert(other, key);
+    this.#above.pop();
+    return tree;
   }
 
   #list(list: readonly unknown[]): unknown[] {
+    this.#enter(list);
     const tree: unknown[] = [];
     for (let at = 0; at < list.length; at++) {
       this.#path.push(at);
-      tree.push(this.convert(list[at], String(at)));
+      tree.push(this.convert(list[at], ''));
       this.#path.pop();
     }
+    this.#above.pop();
     return tree;
   }
 
   #map(map: Readonly<Record<string, unknown>>): Map<string, unknown> {
+    this.#enter(map);
     const tree = new Map<string, unknown>();
     for (const key of Object.keys(map)) {
       const child = map[key];
@@ -96,6 +115,7 @@ class Walk {
       tree.set(key, this.convert(child, key));
       this.#path.pop();
     }
+    this.#above.pop();
     return tree;
   }
 
@@ -105,16 +125,13 @@ class Walk {
     return Array.from(view as unknown as Iterable<number | bigint>);
   }
 
-  #inside<T>(value: object, walk: () => T): T {
+  #enter(value: object): void {
     if (this.#above.includes(value))
       throw this.#refusal('a reference back to what contains it (a cycle)', 'Send a tree.');
     if (this.#above.length >= this.#maxDepth) {
       throw new EncodeError(`The value is nested deeper than ${this.#maxDepth} levels (workerMaxJsonDepth).`);
     }
     this.#above.push(value);
-    const tree = walk();
-    this.#above.pop();
-    return tree;
   }
 
   #refusal(what: string, cure: string): EncodeError {
