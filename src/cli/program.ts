@@ -4,8 +4,11 @@
 import { Command, CommanderError, Option } from 'commander';
 import { beatCommand } from './commands/beat.ts';
 import { callCommand } from './commands/call.ts';
+import { controlCommand } from './commands/control.ts';
+import { inspectCommand } from './commands/inspect.ts';
 import { reportCommand } from './commands/report.ts';
 import { resultCommand } from './commands/result.ts';
+import { statusCommand } from './commands/status.ts';
 import { workerCommand } from './commands/worker.ts';
 import type { CommandContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -13,7 +16,16 @@ import { exitCodes } from './exit-codes.ts';
 /** Adds one command to the program; its action resolves to the exit code. */
 export type DefineCommand = (context: CommandContext, run: (exitCode: Promise<number>) => void) => Command;
 
-const commands: readonly DefineCommand[] = [workerCommand, beatCommand, callCommand, resultCommand, reportCommand];
+const commands: readonly DefineCommand[] = [
+  workerCommand,
+  beatCommand,
+  callCommand,
+  resultCommand,
+  statusCommand,
+  inspectCommand,
+  controlCommand,
+  reportCommand,
+];
 
 /** Runs the program; resolves to the exit code. @throws what a command throws. */
 export async function runProgram(argv: readonly string[], version: string, context: CommandContext): Promise<number> {

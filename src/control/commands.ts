@@ -30,6 +30,8 @@ export interface ControlCommand {
   readonly defaultTimeout: number;
   /** Whether `--list` shows it. */
   readonly isVisible: boolean;
+  /** Workers obey and say nothing. */
+  readonly isUnanswered?: boolean;
   readonly help: string;
 }
 
@@ -150,6 +152,7 @@ export const commands = {
     signature: '[max [min]]',
   }),
   shutdown: controls('Stops it warmly. Nobody answers.', {
+    isUnanswered: true,
     args: [{ name: 'msg', type: 'text', default: 'Got shutdown from remote' }],
   }),
   add_consumer: controls('Has it consume another queue.', {

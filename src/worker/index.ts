@@ -1,3 +1,4 @@
 /** The worker: what other rooms may use. */
+export { type AutoscaleBounds, parseAutoscale } from './autoscale.ts';
 export { versionReport } from './version.ts';
 export { Worker, type WorkerInfo, type WorkerOptions } from './worker.ts';

@@ -5,7 +5,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { workerNodeName } from '../../core/node-names.ts';
 import { packageVersion } from '../../core/package-version.ts';
-import { Worker } from '../../worker/index.ts';
+import { type AutoscaleBounds, parseAutoscale, Worker } from '../../worker/index.ts';
 import { banner } from '../banner.ts';
 import { embedBeat } from '../beat.ts';
 import { type CommandContext, type LoadedApp, loadCommandApp, say } from '../context.ts';
@@ -28,6 +28,14 @@ interface Options {
   readonly softTimeLimit?: number;
   readonly maxTasksPerChild?: number;
   readonly maxMemoryPerChild?: number;
+  readonly autoscale?: AutoscaleBounds;
+  readonly statedb?: string;
+  readonly taskEvents?: boolean;
+  readonly events?: boolean;
+  readonly withoutGossip?: boolean;
+  readonly withoutMingle?: boolean;
+  readonly withoutHeartbeat?: boolean;
+  readonly heartbeatInterval?: number;
   readonly beat?: boolean;
   readonly schedule?: string;
   readonly scheduleFilename?: string;
@@ -65,6 +73,14 @@ export const workerCommand: DefineCommand = (context, run) =>
     .option('--soft-time-limit <seconds>', 'tasks that run longer have their signal aborted', seconds)
     .option('--max-tasks-per-child <count>', 'replace a child after this many tasks', atLeastOne)
     .option('--max-memory-per-child <KiB>', 'replace a child that holds more, between tasks', atLeastOne)
+    .option('--autoscale <max,min>', 'as many children as there are tasks, between these bounds', bounds)
+    .option('-S, --statedb <file>', 'keep revoked ids and the logical clock in this file over a restart')
+    .option('-E, --task-events', 'send task events, for monitors')
+    .addOption(new Option('--events', 'the same').hideHelp())
+    .option('--without-gossip', 'do not listen to other workers')
+    .option('--without-mingle', 'do not ask other workers at the start what they know')
+    .option('--without-heartbeat', 'send no heartbeats')
+    .option('--heartbeat-interval <seconds>', 'between two heartbeats; 2 by default', atLeastOne)
     .option('-B, --beat', 'run beat too, in this process')
     .option('-s, --schedule <file>', 'with --beat: the schedule file')
     .addOption(new Option('--schedule-filename <file>', 'the same').hideHelp())
@@ -128,22 +144,22 @@ async function runWorker(context: CommandContext, options: Options, command: Com
   }
 }
 
-/** SIGTERM and SIGINT stop warmly, a second one or SIGQUIT coldly. */
+/** SIGTERM and SIGINT stop warmly, a second one or SIGQUIT coldly; remote control stops warmly, once. */
 class StopSignals {
-  readonly #onSignal: (name: NodeJS.Signals, count: number) => void;
+  readonly #onSignal: (name: string, count: number) => void;
   readonly first: Promise<void>;
   #resolveFirst: () => void = () => {};
   #cold: () => void = () => {};
   readonly #isCold: Promise<'cold'>;
   #count = 0;
-  readonly #handler = (name: NodeJS.Signals): void => {
+  readonly #handler = (name: string): void => {
     this.#count += 1;
     this.#onSignal(name, this.#count);
     this.#resolveFirst();
     if (this.#count > 1 || name === 'SIGQUIT') this.#cold();
   };
 
-  constructor(onSignal: (name: NodeJS.Signals, count: number) => void) {
+  constructor(onSignal: (name: string, count: number) => void) {
     this.#onSignal = onSignal;
     this.first = new Promise((resolve) => {
       this.#resolveFirst = resolve;
@@ -158,6 +174,11 @@ class StopSignals {
   stop(): void {
     this.#count = Math.max(this.#count, 1);
     this.#resolveFirst();
+  }
+
+  /** Remote control asks: the same as the first signal; asking again changes nothing. */
+  ask(reason: string): void {
+    if (this.#count === 0) this.#handler(reason);
   }
 
   async stopWorker(worker: Worker, { app, system }: LoadedApp): Promise<{ how: 'warm' | 'cold'; exitCode: number }> {
@@ -188,6 +209,8 @@ function settingsOf(options: Options): Record<string, unknown> {
     taskSoftTimeLimit: options.softTimeLimit,
     workerMaxTasksPerChild: options.maxTasksPerChild,
     workerMaxMemoryPerChild: options.maxMemoryPerChild,
+    workerStateDb: options.statedb,
+    workerSendTaskEvents: options.taskEvents ?? options.events,
     include: options.include,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
@@ -215,6 +238,14 @@ function whole(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('It should be a whole number.');
   return value;
+}
+
+function bounds(text: string): AutoscaleBounds {
+  try {
+    return parseAutoscale(text);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }
 
 function atLeastOne(text: string): number {

@@ -1,0 +1,58 @@
+/**
+ * What goes to a terminal: colours where somebody wants them, and text of other hosts without its control characters,
+ * which could otherwise write anywhere on the screen.
+ */
+import type { CommandContext } from './context.ts';
+
+export interface Style {
+  bold(text: string): string;
+  dim(text: string): string;
+  good(text: string): string;
+  bad(text: string): string;
+  name(text: string): string;
+  reverse(text: string): string;
+}
+
+export const plainStyle: Style = {
+  bold: (text) => text,
+  dim: (text) => text,
+  good: (text) => text,
+  bad: (text) => text,
+  name: (text) => text,
+  reverse: (text) => text,
+};
+
+export const colorStyle: Style = {
+  bold: sgr('1', '22'),
+  dim: sgr('2', '22'),
+  good: sgr('1;32', '22;39'),
+  bad: sgr('1;31', '22;39'),
+  name: sgr('1;36', '22;39'),
+  reverse: sgr('7', '27'),
+};
+
+/** Colours on a terminal, unless `--no-color` or `NO_COLOR` says otherwise. */
+export function styleFor({ env, stdout }: CommandContext, options: { readonly color?: boolean }): Style {
+  return stdout.isTTY === true && options.color !== false && !env.NO_COLOR ? colorStyle : plainStyle;
+}
+
+/** Control characters as `\x1b`; line ends stay. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, escaped);
+}
+
+/** The same on one line. */
+export function printableLine(text: string): string {
+  return printable(text).replaceAll('\n', '\\n');
+}
+
+function escaped(character: string): string {
+  const code = character.charCodeAt(0);
+  if (character === '\t') return '    ';
+  return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`;
+}
+
+function sgr(on: string, off: string): (text: string) => string {
+  return (text) => `\u001b[${on}m${text}\u001b[${off}m`;
+}
