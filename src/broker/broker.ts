@@ -1,12 +1,14 @@
 /**
  * The embedded broker: a listener, its connections and its virtual hosts. For development, tests and demos; it lives in
- * this process and, without a data directory, dies with it.
+ * this process and, without a data folder, everything in it dies with the process.
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { nodeSystem, type System } from '../core/system.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
 import { Deprecations } from './deprecations.ts';
+import type { Journal } from './journal/journal.ts';
+import { openJournal, type Restored } from './journal/recovery.ts';
 import { Vhost } from './vhost.ts';
 import type { Outbox } from './wire/outbox.ts';
 
@@ -15,15 +17,20 @@ export interface BrokerOptions {
   readonly port?: number;
   /** Address to listen on. Default 127.0.0.1: this machine only. */
   readonly host?: string;
-  /** Passwords by user name. Default `{ guest: 'guest' }`. */
-  readonly users?: Readonly<Record<string, string>>;
-  /** The virtual hosts there are, or `'any'` to make each one that a client asks for. Default `['/']`. */
-  readonly vhosts?: 'any' | readonly string[];
+  /**
+   * A folder for what is to survive a restart or a kill: durable exchanges and queues, and persistent messages in them.
+   * They are confirmed once they are on disk. Default: none, everything is in memory.
+   */
+  readonly dataDir?: string;
   /**
    * Refuse what RabbitMQ's newest version refuses: queues that are neither durable nor exclusive, and prefetch limits
    * for a whole channel. Default false: a warning in the log, which Python Celery 5.6 needs.
    */
   readonly strict?: boolean;
+  /** Passwords by user name. Default `{ guest: 'guest' }`. */
+  readonly users?: Readonly<Record<string, string>>;
+  /** The virtual hosts there are, or `'any'` to make each one that a client asks for. Default `['/']`. */
+  readonly vhosts?: 'any' | readonly string[];
   /** Time, ids and the logger. Default: the real ones, silent. */
   readonly system?: System;
 }
@@ -44,16 +51,9 @@ export interface QueueStats {
   readonly consumers: number;
 }
 
-/** Starts a broker and resolves once it listens. */
-export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
-  const broker = new BrokerServer(options);
-  await broker.listen(options.port ?? 0, options.host ?? '127.0.0.1');
-  return broker;
-}
-
 /** A running broker. */
 export interface Broker extends AsyncDisposable {
-  /** The address for clients, of the first user and the vhost `/`. */
+  /** The address for clients, of the first user and the first vhost. */
   readonly url: string;
   readonly port: number;
   /** Makes a virtual host, if there is none of that name. */
@@ -69,12 +69,38 @@ export interface Broker extends AsyncDisposable {
   stats(): BrokerStats;
   /** Tells every client, closes the connections and stops listening. May be called twice. */
   close(): Promise<void>;
+  /** Resolves when the broker has closed; rejects when it had to because it could not write to its data folder. */
+  readonly closed: Promise<void>;
+}
+
+/**
+ * Starts an AMQP 0-9-1 broker in this process and resolves once it listens. For development and tests: production is
+ * RabbitMQ.
+ *
+ * @throws {ImproperlyConfigured} when the data folder is in use or damaged
+ * @example
+ * await using broker = await startBroker();
+ * const app = new Celery('tasks', { broker: broker.url });
+ */
+export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
+  const { dataDir, system = nodeSystem() } = options;
+  const restored = dataDir === undefined ? undefined : await openJournal(dataDir, system.pid);
+  const broker = new BrokerServer({ ...options, system }, restored);
+  try {
+    await broker.listen(options.port ?? 0, options.host ?? '127.0.0.1');
+  } catch (error) {
+    await broker.close();
+    throw error;
+  }
+  return broker;
 }
 
 class BrokerServer implements Broker, ConnectionHost {
   readonly system: System;
+  readonly closed: Promise<void>;
   readonly #server: Server;
   readonly #deprecations: Deprecations;
+  readonly #journal: Journal | undefined;
   readonly #users: ReadonlyMap<string, string>;
   readonly #takesAnyVhost: boolean;
   readonly #vhosts = new Map<string, Vhost>();
@@ -84,14 +110,24 @@ class BrokerServer implements Broker, ConnectionHost {
   #host = '127.0.0.1';
   #port = 0;
   #closing: Promise<void> | undefined;
+  #settleClosed: { readonly resolve: () => void; readonly reject: (error: unknown) => void };
 
-  constructor({ users = { guest: 'guest' }, vhosts = ['/'], strict = false, system = nodeSystem() }: BrokerOptions) {
+  constructor(options: BrokerOptions & { readonly system: System }, restored: Restored | undefined) {
+    const { users = { guest: 'guest' }, vhosts = ['/'], strict = false, system } = options;
     this.system = system;
     this.#deprecations = new Deprecations({ isStrict: strict, log: system.log });
+    this.#journal = restored?.journal;
     this.#users = new Map(Object.entries(users));
     this.#takesAnyVhost = vhosts === 'any';
     for (const name of vhosts === 'any' ? ['/'] : vhosts) this.addVhost(name);
     this.#server = createServer((socket) => this.#connections.add(new Connection(socket, this)));
+    let settle = { resolve: (): void => undefined, reject: (_error: unknown): void => undefined };
+    this.closed = new Promise((resolve, reject) => {
+      settle = { resolve, reject };
+    });
+    this.#settleClosed = settle;
+    this.closed.catch(() => undefined); // whoever asks is told; nobody has to ask
+    if (restored !== undefined) this.#restore(restored);
   }
 
   async listen(port: number, host: string): Promise<void> {
@@ -108,8 +144,11 @@ class BrokerServer implements Broker, ConnectionHost {
 
   get url(): string {
     const [user = 'guest', password = 'guest'] = [...this.#users][0] ?? [];
-    const host = this.#host.includes(':') ? `[${this.#host}]` : this.#host;
-    return `amqp://${encodeURIComponent(user)}:${encodeURIComponent(password)}@${host}:${this.#port}/%2F`;
+    const [vhost = '/'] = [...this.#vhosts.keys()];
+    const isEverywhere = this.#host === '0.0.0.0' || this.#host === '::';
+    const host = isEverywhere ? '127.0.0.1' : this.#host.includes(':') ? `[${this.#host}]` : this.#host;
+    const [name, secret, path] = [user, password, vhost].map(encodeURIComponent);
+    return `amqp://${name}:${secret}@${host}:${this.#port}/${path}`;
   }
 
   get blockedReason(): string | undefined {
@@ -117,7 +156,9 @@ class BrokerServer implements Broker, ConnectionHost {
   }
 
   addVhost(name: string): void {
-    if (!this.#vhosts.has(name)) this.#vhosts.set(name, new Vhost(name, this.system, this.#deprecations));
+    if (this.#vhosts.has(name)) return;
+    const { system } = this;
+    this.#vhosts.set(name, new Vhost(name, { system, deprecations: this.#deprecations, journal: this.#journal }));
   }
 
   vhost(name: string): Vhost | undefined {
@@ -165,14 +206,7 @@ class BrokerServer implements Broker, ConnectionHost {
     return this.close();
   }
 
-  async #close(): Promise<void> {
-    const closed = this.#server.listening ? once(this.#server, 'close') : undefined;
-    this.#server.close();
-    for (const connection of this.#connections) connection.close('broker forced connection closure');
-    await closed;
-  }
-
-  closed(connection: Connection): void {
+  closedConnection(connection: Connection): void {
     this.#connections.delete(connection);
   }
 
@@ -186,5 +220,35 @@ class BrokerServer implements Broker, ConnectionHost {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const outbox of waiting) outbox.flush();
+  }
+
+  #restore({ journal, exchanges, queues, bindings }: Restored): void {
+    journal.onFailure = (error) => this.#fail(error);
+    const names = [...exchanges, ...queues.map(({ record }) => record), ...bindings].map(({ vhost }) => vhost);
+    for (const name of new Set(names)) {
+      this.addVhost(name);
+      this.#vhosts.get(name)?.restore({
+        exchanges: exchanges.filter(({ vhost }) => vhost === name),
+        queues: queues.filter(({ record }) => record.vhost === name),
+        bindings: bindings.filter(({ vhost }) => vhost === name),
+      });
+    }
+  }
+
+  /** The data folder cannot be written: nothing may be confirmed any more, so everything ends. */
+  #fail(error: unknown): void {
+    this.system.log.error({ err: error }, 'The broker cannot write to its data folder and closes');
+    this.#settleClosed.reject(error);
+    this.close().catch((late: unknown) => this.system.log.error({ err: late }, 'The broker did not close cleanly'));
+  }
+
+  async #close(): Promise<void> {
+    const closed = this.#server.listening ? once(this.#server, 'close') : undefined;
+    this.#server.close();
+    for (const connection of this.#connections) connection.close('broker forced connection closure');
+    await closed;
+    for (const vhost of this.#vhosts.values()) vhost.stop();
+    await this.#journal?.close();
+    this.#settleClosed.resolve();
   }
 }

@@ -35,6 +35,7 @@ export class Channel {
   readonly #host: ChannelHost;
   readonly #vhost: Vhost;
   #isTransactional = false;
+  #isReleased = false;
   /** The queue declared last, which an empty name means. */
   #lastQueue: string | undefined;
 
@@ -55,8 +56,9 @@ export class Channel {
 
   /** Gives everything back; what was published is confirmed first. */
   release(): void {
+    this.#isReleased = true;
     this.consuming.release();
-    this.publishing.flush();
+    this.publishing.release();
   }
 
   #send<N extends MethodName>(name: N, fields: Partial<Fields<N>> = {}): void {
@@ -149,7 +151,6 @@ export class Channel {
       case 'tx.commit':
         this.#assertTransactional();
         this.#commit();
-        this.#send('tx.commit-ok');
         break;
       case 'tx.rollback':
         this.#assertTransactional();
@@ -270,6 +271,13 @@ export class Channel {
       this.publishing.commit();
     } finally {
       this.consuming.commit();
+    }
+    const { journal } = this.#vhost;
+    if (journal === undefined) this.#send('tx.commit-ok');
+    else {
+      journal.whenSynced(() => {
+        if (!this.#isReleased) this.#send('tx.commit-ok');
+      });
     }
   }
 }

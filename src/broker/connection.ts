@@ -26,7 +26,7 @@ export interface ConnectionHost {
   /** Why publishers are to stop, if they are. */
   readonly blockedReason: string | undefined;
   scheduleFlush(outbox: Outbox): void;
-  closed(connection: Connection): void;
+  closedConnection(connection: Connection): void;
 }
 
 type MethodIds = readonly [classId: number, methodId: number];
@@ -322,7 +322,7 @@ export class Connection implements ChannelHost, HandshakeHost {
     this.#state = 'closed';
     this.#cancelTimer();
     this.#release();
-    this.#host.closed(this);
+    this.#host.closedConnection(this);
   }
 }
 

@@ -86,6 +86,8 @@ export interface Entry {
   readonly position: number;
   /** Epoch ms; `Infinity` for never. */
   readonly expiresAt: number;
+  /** The journal has it, or will. */
+  readonly isStored: boolean;
   isRedelivered: boolean;
   /** Times it came back, for quorum queues. */
   returns: number;

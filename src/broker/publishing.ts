@@ -26,6 +26,8 @@ export class Publishing {
   readonly #replyKey: () => string | undefined;
   #content: ContentAssembly | undefined;
   #confirms: Confirms | undefined;
+  /** Publishes to confirm when the journal's batch is on disk. */
+  #unsynced: { readonly batch: number; readonly tags: number[] } = { batch: -1, tags: [] };
   /** Publishes of the open transaction. */
   #held: Publish[] | undefined;
 
@@ -87,6 +89,12 @@ export class Publishing {
     this.#held = [];
   }
 
+  /** Says what is decided, and nothing more: the channel ends. */
+  release(): void {
+    this.flush();
+    this.#confirms = undefined;
+  }
+
   /** Says what is decided so far. */
   readonly flush = (): void => {
     this.#confirms?.flush((kind, tag, multiple) => this.#host.outbox.confirm(this.#channel, kind, tag, multiple));
@@ -113,9 +121,26 @@ export class Publishing {
     else if (this.#confirms === undefined) this.#publish(publish);
     else {
       const tag = this.#confirms.next();
-      this.#confirms.decide(tag, this.#publish(publish) === 'refused' ? 'nack' : 'ack');
+      const outcome = this.#publish(publish);
+      if (outcome === 'stored') this.#confirmWhenSynced(tag);
+      else this.#confirms.decide(tag, outcome === 'refused' ? 'nack' : 'ack');
       this.#host.outbox.beforeFlush(this.flush);
     }
+  }
+
+  /** Confirms once the disk has it; those of one batch together. */
+  #confirmWhenSynced(tag: number): void {
+    const { journal } = this.#host.vhost;
+    if (journal === undefined) return;
+    if (this.#unsynced.batch !== journal.batch) {
+      const tags: number[] = [];
+      this.#unsynced = { batch: journal.batch, tags };
+      journal.whenSynced(() => {
+        for (const each of tags) this.#confirms?.decide(each, 'ack');
+        this.#host.outbox.beforeFlush(this.flush);
+      });
+    }
+    this.#unsynced.tags.push(tag);
   }
 
   #checkExchange(name: string): void {
@@ -133,11 +158,12 @@ export class Publishing {
     return message.withProperties(encodeProperties({ ...message.properties(), replyTo }));
   }
 
-  #publish({ message, exchange: name, routingKeys, isMandatory }: Publish): 'taken' | 'refused' {
+  #publish({ message, exchange: name, routingKeys, isMandatory }: Publish): 'taken' | 'stored' | 'refused' {
     const { vhost, outbox } = this.#host;
     const exchange = vhost.exchange(name);
     let isRouted = false;
     let isRefused = false;
+    let isStored = false;
     const key = routingKeys[0] ?? '';
     if (name === '' && isReplyName(key)) {
       const receiver = vhost.replies.find(key);
@@ -146,11 +172,13 @@ export class Publishing {
     } else if (exchange !== undefined) {
       for (const queue of vhost.route(exchange, routingKeys, message)) {
         isRouted = true;
-        if (queue.publish(message) === 'refused') isRefused = true;
+        const outcome = queue.publish(message);
+        if (outcome === 'refused') isRefused = true;
+        else if (outcome === 'stored') isStored = true;
       }
     }
     if (!isRouted && isMandatory) outbox.returned(this.#channel, 312, 'NO_ROUTE', message);
-    return isRefused ? 'refused' : 'taken';
+    return isRefused ? 'refused' : isStored ? 'stored' : 'taken';
   }
 }
 

@@ -25,6 +25,14 @@ export interface QueueSpec {
 
 export type DeathReason = 'rejected' | 'expired' | 'maxlen' | 'delivery_limit';
 
+/** What keeps the queue's messages over a restart. */
+export interface QueueLedger {
+  add(entry: Entry): void;
+  remove(entry: Entry): void;
+  delivered(entry: Entry): void;
+  returned(entry: Entry): void;
+}
+
 export interface QueueHost {
   readonly system: System;
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void;
@@ -40,6 +48,8 @@ export class Queue {
   /** Bindings that lead here. */
   readonly incoming = new Set<Binding>();
   readonly #host: QueueHost;
+  /** None: its messages are gone with the process. */
+  readonly ledger: QueueLedger | undefined;
   readonly #ready: ReadyMessages;
   readonly #consumers: ConsumerRing;
   #unacknowledged = 0;
@@ -51,7 +61,8 @@ export class Queue {
   #cancelExpiry: () => void = () => undefined;
   #cancelUnused: () => void = () => undefined;
 
-  constructor(spec: QueueSpec, host: QueueHost) {
+  constructor(spec: QueueSpec, host: QueueHost, ledger?: QueueLedger) {
+    this.ledger = ledger;
     this.spec = spec;
     this.name = spec.name;
     this.settings = readQueueSettings(spec.arguments);
@@ -94,31 +105,40 @@ export class Queue {
     return entry.message.withProperties(encodeProperties({ ...properties, headers }));
   }
 
-  /** Takes a message, or refuses it because the queue is full. */
-  publish(message: Message): 'taken' | 'refused' {
+  /** Puts messages back that survived a restart, in order of position. */
+  restore(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      this.#ready.push(entry);
+      this.#nextPosition = entry.position + 1;
+    }
+  }
+
+  /** Takes a message, or refuses it because the queue is full. `stored` will hear of it from the disk. */
+  publish(message: Message): 'taken' | 'stored' | 'refused' {
     const { overflow } = this.settings;
     if (overflow !== 'drop-head' && this.#isFull(message)) {
       if (overflow === 'reject-publish-dlx') this.#host.deadLetter(this, message, 'maxlen');
       return 'refused';
     }
+    const isStored = this.ledger !== undefined && (message.isPersistent || this.settings.type === 'quorum');
     const entry: Entry = {
       message,
+      isStored,
       position: this.#nextPosition++,
       expiresAt: this.#expiresAt(message),
       isRedelivered: false,
       returns: 0,
     };
+    if (isStored) this.ledger?.add(entry);
     // Straight to a waiting consumer: this way a message with a lifetime of 0 is delivered at once or not at all.
     const consumer = this.#ready.count === 0 ? this.#consumers.next() : undefined;
-    if (consumer !== undefined) {
-      this.#unacknowledged += 1;
-      consumer.host.deliver(consumer, entry);
-      return 'taken';
+    if (consumer !== undefined) this.#deliver(entry, consumer);
+    else {
+      this.#ready.push(entry);
+      this.drain();
+      this.#dropOverflow();
     }
-    this.#ready.push(entry);
-    this.drain();
-    this.#dropOverflow();
-    return 'taken';
+    return isStored ? 'stored' : 'taken';
   }
 
   /** The next message, for `basic.get`. */
@@ -126,19 +146,34 @@ export class Queue {
     this.used();
     this.#dropExpired();
     const entry = this.#ready.shift();
-    if (entry !== undefined) this.#unacknowledged += 1;
+    if (entry === undefined) return undefined;
+    this.#unacknowledged += 1;
+    if (entry.isStored) this.ledger?.delivered(entry);
     return entry;
   }
 
+  #deliver(entry: Entry, consumer: Consumer): void {
+    this.#unacknowledged += 1;
+    if (entry.isStored) this.ledger?.delivered(entry);
+    consumer.host.deliver(consumer, entry);
+  }
+
   /** The message is done with. */
-  settle(_entry: Entry): void {
+  settle(entry: Entry): void {
     this.#unacknowledged -= 1;
+    if (entry.isStored) this.ledger?.remove(entry);
+  }
+
+  /** A message that was ready leaves for another place or for none. */
+  #drop(entry: Entry, reason: DeathReason): void {
+    this.#host.deadLetter(this, entry.message, reason);
+    if (entry.isStored) this.ledger?.remove(entry);
   }
 
   /** The message was refused for good. */
   reject(entry: Entry): void {
-    this.settle(entry);
     if (!this.#isDeleted) this.#host.deadLetter(this, entry.message, 'rejected');
+    this.settle(entry);
   }
 
   /** Messages go back to where they stood. */
@@ -149,7 +184,8 @@ export class Queue {
       this.#unacknowledged -= 1;
       entry.isRedelivered = true;
       entry.returns += 1;
-      if (entry.returns > this.settings.deliveryLimit) this.#host.deadLetter(this, entry.message, 'delivery_limit');
+      if (this.settings.type === 'quorum') this.ledger?.returned(entry);
+      if (entry.returns > this.settings.deliveryLimit) this.#drop(entry, 'delivery_limit');
       else kept.push(entry);
     }
     kept.sort((a, b) => a.position - b.position);
@@ -187,26 +223,33 @@ export class Queue {
       const consumer = this.#consumers.next();
       const entry = consumer === undefined ? undefined : this.#ready.shift();
       if (consumer === undefined || entry === undefined) break;
-      this.#unacknowledged += 1;
-      consumer.host.deliver(consumer, entry);
+      this.#deliver(entry, consumer);
     }
     this.#isDraining = false;
   }
 
   purge(): number {
-    return this.#ready.clear().length;
+    const purged = this.#ready.clear();
+    if (this.#isDeleted) return purged.length;
+    for (const entry of purged) if (entry.isStored) this.ledger?.remove(entry);
+    return purged.length;
   }
 
   /** Ends the queue: consumers are told, timers stop. Returns how many messages were ready. */
   delete(): number {
     this.#isDeleted = true;
-    this.#cancelExpiry();
-    this.#cancelUnused();
+    this.stop();
     for (const consumer of [...this.#consumers]) {
       this.#consumers.remove(consumer);
       consumer.host.cancelled(consumer);
     }
     return this.purge();
+  }
+
+  /** Ends the timers. */
+  stop(): void {
+    this.#cancelExpiry();
+    this.#cancelUnused();
   }
 
   /** Starts the time to `x-expires` afresh. */
@@ -228,7 +271,7 @@ export class Queue {
     while (this.#ready.count > maxLength || this.#ready.bytes > maxBytes) {
       const entry = this.#ready.shift();
       if (entry === undefined) return;
-      this.#host.deadLetter(this, entry.message, 'maxlen');
+      this.#drop(entry, 'maxlen');
     }
   }
 
@@ -245,7 +288,7 @@ export class Queue {
     const now = this.#host.system.now();
     while (first !== undefined && first.expiresAt <= now) {
       this.#ready.shift();
-      this.#host.deadLetter(this, first.message, 'expired');
+      this.#drop(first, 'expired');
       first = this.#ready.first();
     }
     if (first !== undefined) this.#watchExpiry(first.expiresAt, now);

@@ -9,6 +9,9 @@ import type { Deprecations } from './deprecations.ts';
 import { DirectReplies } from './direct-reply.ts';
 import { AmqpError, inUse, locked, noSuch, onDefaultExchange, reservedName } from './errors.ts';
 import { type Binding, type Destination, Exchange, type ExchangeSpec, route } from './exchange.ts';
+import { type Journal, QueueBook } from './journal/journal.ts';
+import type { BindingRecord, ExchangeRecord, QueueRecord } from './journal/records.ts';
+import type { Restored } from './journal/recovery.ts';
 import { checkHeadersPattern, type ExchangeType, exchangeTypes } from './matching.ts';
 import type { Message } from './message.ts';
 import { type DeathReason, Queue, type QueueHost, type QueueSpec } from './queue.ts';
@@ -32,24 +35,39 @@ export interface BindingRequest {
   readonly arguments: Table;
 }
 
+/** What the virtual hosts of a broker share. */
+export interface VhostContext {
+  readonly system: System;
+  readonly deprecations: Deprecations;
+  /** None: everything is gone with the process. */
+  readonly journal: Journal | undefined;
+}
+
 export class Vhost implements QueueHost {
   readonly name: string;
   readonly system: System;
   readonly deprecations: Deprecations;
+  readonly journal: Journal | undefined;
   readonly replies = new DirectReplies();
   readonly #exchanges = new Map<string, Exchange>();
   readonly #queues = new Map<string, Queue>();
 
-  constructor(name: string, system: System, deprecations: Deprecations) {
+  constructor(name: string, { system, deprecations, journal }: VhostContext) {
     this.name = name;
     this.system = system;
     this.deprecations = deprecations;
+    this.journal = journal;
     for (const [exchange, type, isInternal = false] of predeclared) {
       this.#exchanges.set(
         exchange,
         new Exchange({ name: exchange, type, isDurable: true, isAutoDelete: false, isInternal, arguments: emptyTable }),
       );
     }
+  }
+
+  /** Ends every timer; what is in the queues stays. */
+  stop(): void {
+    for (const queue of this.#queues.values()) queue.stop();
   }
 
   get queues(): Iterable<Queue> {
@@ -91,9 +109,34 @@ export class Vhost implements QueueHost {
       this.deprecations.use('transient_nonexcl_queues', { queue: spec.name, vhost: this.name });
     }
     const name = spec.name === '' ? `amq.gen-${shortId(this.system)}` : spec.name;
-    const queue = new Queue({ ...spec, name }, this);
+    const isKept = spec.isDurable && spec.owner === undefined;
+    const book = isKept ? this.journal?.openBook() : undefined;
+    const queue = new Queue({ ...spec, name }, this, book);
     this.#queues.set(name, queue);
+    if (book !== undefined) this.journal?.declared(queueRecord(this.name, queue, book.id));
     return queue;
+  }
+
+  /** Takes in what survived a restart; what may have expired is looked at once everything is there. */
+  restore({ exchanges, queues, bindings }: Pick<Restored, 'exchanges' | 'queues' | 'bindings'>): void {
+    for (const { name, type, isAutoDelete, isInternal, arguments: given } of exchanges) {
+      const spec = { name, type, isDurable: true, isAutoDelete, isInternal, arguments: given };
+      this.#exchanges.set(name, new Exchange(spec));
+    }
+    for (const { record, book, entries } of queues) {
+      const { name, isAutoDelete, arguments: given } = record;
+      const spec = { name, isDurable: true, isAutoDelete, owner: undefined, arguments: given };
+      const queue = new Queue(spec, this, book);
+      queue.restore(entries);
+      this.#queues.set(name, queue);
+    }
+    for (const { source: from, destinationKind, destination: to, routingKey, arguments: given } of bindings) {
+      const source = this.#exchanges.get(from);
+      const destination = destinationKind === 'queue' ? this.#queues.get(to) : this.#exchanges.get(to);
+      if (source === undefined || destination === undefined) continue;
+      source.add({ source, destination, routingKey, arguments: given });
+    }
+    for (const { record } of queues) this.#queues.get(record.name)?.drain();
   }
 
   #assertSameQueue(queue: Queue, wanted: QueueSpec): void {
@@ -121,6 +164,7 @@ export class Vhost implements QueueHost {
   #remove(queue: Queue): number {
     if (this.#queues.get(queue.name) !== queue) return 0;
     this.#queues.delete(queue.name);
+    if (queue.ledger instanceof QueueBook) this.journal?.dropped(queueRecord(this.name, queue, queue.ledger.id));
     for (const binding of [...queue.incoming]) this.#dropBinding(binding);
     return queue.delete();
   }
@@ -146,7 +190,9 @@ export class Vhost implements QueueHost {
           `invalid type '${typeNames[alternate.type]}' for arg 'alternate-exchange' in ${where}`,
         );
       }
-      this.#exchanges.set(spec.name, new Exchange(spec));
+      const created = new Exchange(spec);
+      this.#exchanges.set(spec.name, created);
+      if (spec.isDurable) this.journal?.declared(exchangeRecord(this.name, created));
       return;
     }
     assertSame(where, 'type', spec.type, exchange.spec.type);
@@ -166,7 +212,8 @@ export class Vhost implements QueueHost {
 
   #removeExchange(exchange: Exchange): void {
     this.#exchanges.delete(exchange.name);
-    for (const binding of [...exchange.bindings]) exchange.remove(binding);
+    if (exchange.spec.isDurable) this.journal?.dropped(exchangeRecord(this.name, exchange));
+    for (const binding of [...exchange.bindings]) this.#unlink(binding);
     for (const binding of [...exchange.incoming]) this.#dropBinding(binding);
   }
 
@@ -179,7 +226,9 @@ export class Vhost implements QueueHost {
     const destination = kind === 'queue' ? this.needQueue(name, connection) : this.needExchange(name);
     if (source.spec.type === 'headers') checkHeadersPattern(request.arguments);
     if (findBinding(source, destination, request) !== undefined) return;
-    source.add({ source, destination, routingKey: request.routingKey, arguments: request.arguments });
+    const binding = { source, destination, routingKey: request.routingKey, arguments: request.arguments };
+    source.add(binding);
+    if (isKept(binding)) this.journal?.declared(bindingRecord(this.name, binding));
   }
 
   /** What is not bound is as good as unbound. */
@@ -196,9 +245,14 @@ export class Vhost implements QueueHost {
     if (binding !== undefined) this.#dropBinding(binding);
   }
 
+  #unlink(binding: Binding): void {
+    binding.source.remove(binding);
+    if (isKept(binding)) this.journal?.dropped(bindingRecord(this.name, binding));
+  }
+
   #dropBinding(binding: Binding): void {
     const { source } = binding;
-    source.remove(binding);
+    this.#unlink(binding);
     if (source.spec.isAutoDelete && source.bindings.size === 0) this.#removeExchange(source);
   }
 
@@ -226,6 +280,33 @@ export class Vhost implements QueueHost {
       if (reason === 'rejected' || !isCycle(dead, target.name)) target.publish(dead);
     }
   }
+}
+
+function queueRecord(vhost: string, { name, spec }: Queue, id: number): QueueRecord {
+  return { kind: 'queue', id, vhost, name, isAutoDelete: spec.isAutoDelete, arguments: spec.arguments };
+}
+
+function exchangeRecord(vhost: string, { spec }: Exchange): ExchangeRecord {
+  const { name, type, isAutoDelete, isInternal, arguments: given } = spec;
+  return { kind: 'exchange', vhost, name, type, isAutoDelete, isInternal, arguments: given };
+}
+
+function bindingRecord(vhost: string, { source, destination, routingKey, arguments: given }: Binding): BindingRecord {
+  return {
+    kind: 'binding',
+    vhost,
+    source: source.name,
+    destinationKind: destination.kind,
+    destination: destination.name,
+    routingKey,
+    arguments: given,
+  };
+}
+
+/** Both ends survive a restart. */
+function isKept({ source, destination }: Binding): boolean {
+  if (!source.spec.isDurable || !destination.spec.isDurable) return false;
+  return destination.kind === 'exchange' || destination.spec.owner === undefined;
 }
 
 /** 22 characters nobody else has, as in `amq.gen-…` and `amq.ctag-…`. */
