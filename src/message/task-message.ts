@@ -2,6 +2,7 @@
  * Task messages (celery-protocol.md sections 5 and 6): encoded here, decoded here, in two steps.
  * `decodeTask` reads properties and headers, for the worker's main process; `decodeTaskBody` reads the body, where the task runs.
  */
+import { Buffer } from 'node:buffer';
 import type { Envelope, MessageProperties } from '../core/envelope.ts';
 import { DecodeError, EncodeError, InvalidTaskError } from '../core/errors.ts';
 import type { Codec, EncodedValue } from './codec.ts';
@@ -156,6 +157,11 @@ export const crashesHeader = 'celery-ts-crashes';
  */
 export function encodeTask(task: OutgoingTask, codec: Codec): Envelope {
   if (task.id === '' || task.task === '') throw new EncodeError('A task message needs an id and the name of a task.');
+  if (task.id.length > 63 && Buffer.byteLength(task.id) > 255) {
+    throw new EncodeError(
+      `The id '${task.id.slice(0, 40)}…' is longer than the 255 bytes that fit into a correlation id.`,
+    );
+  }
   const encoded = task.encodedBody ?? encodeBody(task, codec);
   const headers: Record<string, unknown> = task.protocol === 1 ? {} : standardHeaders(task);
   if (encoded.compression !== undefined) headers.compression = encoded.compression;

@@ -127,6 +127,13 @@ describe('encodeTask', () => {
     );
   });
 
+  it('refuses an id or a name that no peer would take', () => {
+    expect(() => encodeTask(aTask({ id: '' }), codec)).toThrow(EncodeError);
+    expect(() => encodeTask(aTask({ task: '' }), codec)).toThrow(EncodeError);
+    expect(() => encodeTask(aTask({ id: 'é'.repeat(128) }), codec)).toThrow(/255 bytes/);
+    expect(encodeTask(aTask({ id: 'é'.repeat(127) }), codec).headers.id).toHaveLength(127);
+  });
+
   it.each([Number.NaN, 1e18, 'tomorrow'])('refuses %s for an eta', (eta) => {
     expect(() => encodeTask(aTask({ eta }), codec)).toThrow(EncodeError);
   });
