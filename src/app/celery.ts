@@ -13,10 +13,10 @@ import {
 } from '../canvas/index.ts';
 import type { CommandHandler, Control } from '../control/index.ts';
 import type { Publication } from '../core/envelope.ts';
-import { ArgumentsInvalid, ImproperlyConfigured } from '../core/errors.ts';
+import { ImproperlyConfigured } from '../core/errors.ts';
 import { Signal } from '../core/signal.ts';
 import { nodeSystem, type System } from '../core/system.ts';
-import { type ExecutionHost, validate } from '../execution/index.ts';
+import { checkArguments, type ExecutionHost } from '../execution/index.ts';
 import { type Codec, createCodec, createErrorRegistry, type ErrorRegistry } from '../message/index.ts';
 import {
   type AnyResult,
@@ -30,21 +30,31 @@ import {
 import { ScheduleBook, type ScheduleInput } from '../schedules/index.ts';
 import {
   type AnyTask,
+  type BodyFor,
+  type BoundBodyFor,
   type BoundTask,
+  type BoundTaskOf,
   type CallOptions,
+  type ClassTaskOf,
   createTask,
   currentRun,
   currentTask,
+  definition,
   type EagerOptions,
+  isSharedTask,
+  type MaybeSchema,
   optionsOfClass,
-  type Task,
+  type SharedTask,
   type TaskBase,
   type TaskClass,
   type TaskDefaults,
   type TaskFunction,
   type TaskHost,
+  type TaskOf,
   type TaskOptions,
+  type TaskParts,
   TaskRegistry,
+  taskParts,
   trackSend,
 } from '../task/index.ts';
 import { addBuiltinTasks } from './builtin-tasks.ts';
@@ -53,10 +63,10 @@ import { Connections } from './connections.ts';
 import { Delays } from './delays.ts';
 import { applyEagerly, callDirectly } from './eager.ts';
 import { autodiscover, loadExport, loadModule } from './load-module.ts';
+import { loadNamed } from './named-settings.ts';
 import { addPeriodic, type PeriodicOptions } from './periodic.ts';
 import { type AppEvents, Remote, type UserCommand } from './remote.ts';
 import { createRouter, type Router } from './router.ts';
-import { loadRoutes, needsLoading } from './routes.ts';
 import { type Composed, type Composer, composeCall, composeMessage } from './send-task.ts';
 import type { CeleryConfig, Config, ConfigInput } from './settings.ts';
 import { Signals } from './signals.ts';
@@ -195,53 +205,54 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
   // Tasks
 
   /**
-   * Registers a task.
+   * Registers a task. With the options `args` and `result`, Standard Schemas, the types are theirs: callers give what
+   * the schema of `args` takes, the body gets what it makes of that, results are what the schema of `result` makes.
    * @throws {AlreadyRegistered} {ImproperlyConfigured}
-   * @example app.task('tasks.add', (x: number, y: number) => x + y);
+   * @example
+   * app.task('tasks.add', (x: number, y: number) => x + y);
+   * app.task('tasks.square', { args: z.tuple([z.number()]), result: z.number() }, (x) => x * x);
    * Celery: `@app.task`.
    */
   task<F extends TaskFunction>(name: string, run: F): TaskOf<F>;
   /** `self` comes first and is not one of the arguments. */
-  task<F extends (self: BoundTask, ...args: never[]) => unknown>(
+  task<F extends BoundBodyFor<A, R>, A extends MaybeSchema = undefined, R extends MaybeSchema = undefined>(
     name: string,
-    options: TaskOptions & { readonly bind: true },
+    options: TaskOptions & { readonly bind: true; readonly args?: A; readonly result?: R },
     run: F,
-  ): BoundTaskOf<F>;
-  task<F extends TaskFunction>(
+  ): BoundTaskOf<F, A, R>;
+  task<F extends BodyFor<A, R>, A extends MaybeSchema = undefined, R extends MaybeSchema = undefined>(
     name: string,
-    options: TaskOptions & { readonly bind?: false | undefined },
+    options: TaskOptions & { readonly bind?: false | undefined; readonly args?: A; readonly result?: R },
     run: F,
-  ): TaskOf<F>;
+  ): TaskOf<F, A, R>;
   task(name: string, optionsOrRun: TaskOptions | TaskFunction, run?: TaskFunction): unknown {
-    const options = typeof optionsOrRun === 'function' ? {} : optionsOrRun;
-    const body = typeof optionsOrRun === 'function' ? optionsOrRun : run;
-    if (typeof name !== 'string' || name === '') {
-      throw new ImproperlyConfigured("A task needs a name: app.task('tasks.add', (x, y) => x + y).");
+    return this.#register(taskParts(name, optionsOrRun, run));
+  }
+
+  /**
+   * Registers a task class (or an instance of one), or a shared task; the same shared task twice is one.
+   * @throws {AlreadyRegistered} {ImproperlyConfigured}
+   * Celery: `app.register_task`.
+   */
+  registerTask<T>(given: SharedTask<T>): T;
+  registerTask<T extends TaskBase>(given: TaskClass<T> | T): ClassTaskOf<T>;
+  registerTask(given: SharedTask<unknown> | TaskClass | TaskBase): unknown {
+    if (isSharedTask(given)) {
+      const known = this.tasks.get(given.name);
+      if (known?.[definition].origin === given) return known;
+      return this.#register({ name: given.name, options: given.options, run: given.run, origin: given });
     }
-    if (typeof body !== 'function') {
-      throw new ImproperlyConfigured(`Task '${name}' needs a function: app.task('${name}', options, (x, y) => x + y).`);
-    }
-    const task = createTask(this, name, options, body);
-    this.tasks.register(task);
+    const instance = typeof given === 'function' ? new given() : given;
+    const name = instance.name ?? `${this.main}.${instance.constructor.name}`;
+    const run: TaskFunction = (...args) => instance.call(...args);
+    const task = this.#register({ name, options: optionsOfClass(instance), run, selfForm: 'this' });
+    instance.onBound?.(this);
     return task;
   }
 
   /**
-   * Registers a task class (or an instance of one).
-   * @throws {AlreadyRegistered} {ImproperlyConfigured}
-   * Celery: `app.register_task`.
-   */
-  registerTask<T extends TaskBase>(given: TaskClass<T> | T): TaskOf<T['run']> {
-    const instance = typeof given === 'function' ? new given() : given;
-    const name = instance.name ?? `${this.main}.${instance.constructor.name}`;
-    const run: TaskFunction = (...args) => instance.run(...args);
-    const task = createTask(this, name, optionsOfClass(instance), run, () => instance);
-    this.tasks.register(task);
-    return task as unknown as TaskOf<T['run']>;
-  }
-
-  /**
-   * Loads the module `relatedName` of each package when the app is first used (`await app.loaded`).
+   * Loads the module `relatedName` of each package when the app is first used (`await app.loaded`). Shared tasks among
+   * its exports become tasks of this app.
    * Celery: `autodiscover_tasks`.
    */
   autodiscoverTasks(
@@ -250,7 +261,8 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
   ): void {
     this.whenLoading(async () => {
       const names = typeof packages === 'function' ? packages() : packages;
-      await autodiscover(names, { cwd: this.#system.cwd(), relatedName });
+      const modules = await autodiscover(names, { cwd: this.#system.cwd(), relatedName });
+      for (const { exports } of modules) this.#takeShared(exports);
     });
   }
 
@@ -589,9 +601,8 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     task: AnyTask | undefined,
   ): Promise<AsyncResult<unknown>> {
     if (this.#loading.length > 0) await this.loaded;
-    const schema = task?.options.args;
     // The caller's input is what travels; the worker checks it again and takes what the schema makes of it.
-    if (schema !== undefined) await validate(schema, args, ArgumentsInvalid, name);
+    if (task?.options.args !== undefined) await checkArguments(name, task.options, args, options.kwargs ?? {});
     if (this.config.taskAlwaysEager && task !== undefined) return this.applyEagerly(task, args, options);
     // First the backend: its reply queue is part of the message.
     const backend = this.#connections?.openBackend ?? (await this.backend());
@@ -711,21 +722,32 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     });
   }
 
+  #register(parts: TaskParts): AnyTask {
+    const task = createTask(this, parts);
+    this.tasks.register(task);
+    return task;
+  }
+
+  #takeShared(module: Readonly<Record<string, unknown>>): void {
+    // CommonJS modules have their exports under `default` too.
+    for (const value of [...Object.values(module), ...Object.values(Object(module.default))]) {
+      if (isSharedTask(value)) this.registerTask(value);
+    }
+  }
+
   async #load(): Promise<void> {
+    const cwd = this.#system.cwd();
     for (let load = this.#loading.shift(); load !== undefined; load = this.#loading.shift()) await load();
     await this.onAfterConfigure.send(this, { source: this.config });
     await this.signals.importModules.send(this, {});
-    for (const name of [...this.config.imports, ...this.config.include]) {
-      await loadModule(name, { cwd: this.#system.cwd() });
-    }
-    const { taskRoutes } = this.config;
-    if (needsLoading(taskRoutes)) {
-      const load = (path: string) => loadExport(path, { cwd: this.#system.cwd() });
-      this.#settings.change({ taskRoutes: await loadRoutes(taskRoutes, load) });
-    }
+    for (const name of [...this.config.imports, ...this.config.include])
+      this.#takeShared(await loadModule(name, { cwd }));
+    const named = await loadNamed(this.config, (path) => loadExport(path, { cwd }));
+    if (named !== undefined) this.#settings.change(named);
     const { acceptContent, resultAcceptContent, resultSerializer, taskCompression, taskSerializer } = this.config;
     const names = [...acceptContent, ...(resultAcceptContent ?? []), resultSerializer, taskSerializer, taskCompression];
     await this.codec.prepare(names.filter((name) => name !== undefined));
+    for (const [, task] of this.tasks) task[definition].resolved(); // annotations that cannot be used are told now
     await this.onAfterFinalize.send(this, {});
   }
 }
@@ -736,13 +758,6 @@ interface Derived {
   readonly router: Router;
   readonly composer: Composer;
 }
-
-/** The task that a function makes. */
-export type TaskOf<F extends TaskFunction> = Task<Parameters<F>, Awaited<ReturnType<F>>, ReturnType<F>>;
-
-/** The task that a function with `self` in front makes. */
-export type BoundTaskOf<F extends (self: BoundTask, ...args: never[]) => unknown> =
-  Parameters<F> extends [unknown?, ...infer Rest] ? Task<Rest, Awaited<ReturnType<F>>, ReturnType<F>> : never;
 
 function configOf(module: Readonly<Record<string, unknown>>): ConfigInput {
   const main = module.default;

@@ -5,7 +5,16 @@
 import type { Publication } from '../core/envelope.ts';
 import { Retry } from '../core/errors.ts';
 import type { System } from '../core/system.ts';
-import { type Call, type ExecutionHost, type Job, type RunListener, type Traced, trace } from '../execution/index.ts';
+import {
+  type Call,
+  checkArguments,
+  checkResult,
+  type ExecutionHost,
+  type Job,
+  type RunListener,
+  type Traced,
+  trace,
+} from '../execution/index.ts';
 import { encodeTask, type OutgoingTask } from '../message/index.ts';
 import { type AnyTask, BoundTask, currentRun, definition, inRun, type Run, type TaskRequest } from '../task/index.ts';
 
@@ -90,15 +99,28 @@ function pick(host: ExecutionHost): ExecutionHost {
 
 const silent: RunListener = { started: () => {}, state: () => {}, event: () => {} };
 
-/** Calls the body as a function: inside a run with that run's `self`, else with a request that says so. */
+/**
+ * Calls the body as a function: inside a run with that run's `self`, else with a request that says so. Schemas check
+ * and transform as at a worker; one that answers later makes the call a promise.
+ */
 export function callDirectly(system: System, task: AnyTask, args: readonly unknown[]): unknown {
-  const { instantiate, run: body, takesSelf } = task[definition];
-  const plain = body as (...all: unknown[]) => unknown;
-  if (!takesSelf && instantiate === undefined) return plain(...args);
+  const { options } = task[definition];
+  if (options.args === undefined && options.result === undefined) return callBody(system, task, args);
+  const checked = checkArguments(task.name, options, args, {});
+  const value = whenThere(checked, (ready) => callBody(system, task, ready as readonly unknown[]));
+  return whenThere(value, (ready) => checkResult(task.name, options, ready));
+}
+
+function callBody(system: System, task: AnyTask, args: readonly unknown[]): unknown {
+  const { run: body, selfForm } = task[definition];
+  const call = body as (...all: unknown[]) => unknown;
+  if (selfForm === 'none') return call(...args);
   const run = directRun(system, task, args, currentRun());
-  return inRun(run, () =>
-    instantiate === undefined ? plain(run.self, ...args) : instantiate(run.self).run(...(args as never[])),
-  );
+  return inRun(run, () => (selfForm === 'parameter' ? call(run.self, ...args) : call(...args)));
+}
+
+function whenThere(value: unknown, use: (ready: unknown) => unknown): unknown {
+  return value instanceof Promise ? value.then(use) : use(value);
 }
 
 function directRun(system: System, task: AnyTask, args: readonly unknown[], outer: Run | undefined): Run {

@@ -1,5 +1,5 @@
 /** The app: what other rooms may use. */
-export { type AppOptions, appBrand, type BoundTaskOf, Celery, isApp, type TaskOf } from './celery.ts';
+export { type AppOptions, appBrand, Celery, isApp } from './celery.ts';
 export type { Conf } from './conf.ts';
 export { Connections, connectionOptions } from './connections.ts';
 export type { Selection } from './queues.ts';

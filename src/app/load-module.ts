@@ -56,23 +56,28 @@ function exportOf(exports: ModuleExports, exportName: string, name: string): unk
   throw new ImproperlyConfigured(`The module '${name}' has no export '${exportName}'; its exports: ${known}.`);
 }
 
+/** A module that was found and loaded. */
+export interface Discovered {
+  readonly path: string;
+  readonly exports: ModuleExports;
+}
+
 /**
  * Loads the module `relatedName` of each package, where there is one. Celery: `autodiscover_tasks`.
  * @param options.relatedName `tasks` unless given; null loads the packages themselves.
- * @returns the paths that were loaded.
+ * @returns the modules that were loaded.
  * @throws {ImproperlyConfigured} when neither a package nor its related module is found, or one cannot be loaded.
  */
 export async function autodiscover(
   packages: readonly string[],
   options: { readonly cwd: string; readonly relatedName?: string | null | undefined },
-): Promise<readonly string[]> {
+): Promise<readonly Discovered[]> {
   const { cwd, relatedName = 'tasks' } = options;
-  const loaded: string[] = [];
+  const loaded: Discovered[] = [];
   for (const name of packages) {
     const path = await discover(name, relatedName, cwd);
     if (path === undefined) continue;
-    await importFile(path, cwd);
-    loaded.push(path);
+    loaded.push({ path, exports: await importFile(path, cwd) });
   }
   return loaded;
 }

@@ -71,7 +71,7 @@ export function composeCall(
       chain: call.chain as readonly SignatureMap[] | undefined,
       chord: call.chord === undefined || call.chord === null ? undefined : toSignatureMap(call.chord as never),
     },
-    shadow: call.shadow ?? task?.shadowName?.(args, call.kwargs ?? noKwargs),
+    shadow: call.shadow ?? task?.shadowName?.(args, call.kwargs ?? noKwargs, call),
     eta,
     expires,
     expirationMs: expires === undefined ? undefined : Math.max(0, Math.round(expires - now)),

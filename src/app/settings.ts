@@ -29,8 +29,6 @@ export type {
   RouteMap,
   RoutePair,
   RouterObject,
-  TaskAnnotation,
-  TaskAnnotations,
   TaskRouter,
   TaskRoutes,
 } from './settings/shapes.ts';

@@ -1,7 +1,6 @@
 /** One run of one body: what other rooms may use. */
-export { bindArguments } from './arguments.ts';
 export type { Call } from './follow-ups.ts';
 export type { Address, ExecutionHost, ExecutionSignals, Tracer } from './host.ts';
 export type { EncodedResult, Job, Outcome, Report, RunListener } from './outcome.ts';
-export { validate } from './schema.ts';
+export { checkArguments, checkResult } from './schema.ts';
 export { createTracer, type Traced, trace } from './trace.ts';

@@ -3,7 +3,7 @@
  * happened into a `Report`, everything that is to be published or stored already encoded.
  * `Retry`, `Ignore` and `Reject` are caught here and nowhere else.
  */
-import { ArgumentsInvalid, ChordError, EncodeError, Ignore, Reject, Retry, TaskPredicate } from '../core/errors.ts';
+import { ArgumentsInvalid, ChordError, Ignore, Reject, ResultInvalid, Retry, TaskPredicate } from '../core/errors.ts';
 import { decodeTaskBody, exceptionRepr, pythonRepr, type TaskBody, toError, tracebackText } from '../message/index.ts';
 import {
   automaticDelaySeconds,
@@ -14,12 +14,11 @@ import {
   retriesByItself,
   sendFailure,
 } from '../task/index.ts';
-import { bindArguments } from './arguments.ts';
 import { type Ancestry, afterFailure, afterSuccess, type FollowUps } from './follow-ups.ts';
 import type { ExecutionHost, Tracer } from './host.ts';
 import type { EncodedResult, Job, Outcome, Report, RunListener } from './outcome.ts';
 import { TaskRun } from './run.ts';
-import { validate } from './schema.ts';
+import { checkArguments, checkResult, isThenable } from './schema.ts';
 
 /** What a run left behind in this process, beside its report: for eager calls. */
 export interface Traced {
@@ -34,6 +33,9 @@ export function createTracer(host: ExecutionHost): Tracer {
     run: async (job, signal, listener) => (await trace(host, job, signal, listener)).report,
   };
 }
+
+/** What `autoretryFor` never catches: the steering of a run, and what another run would meet again. */
+const neverRetried = [TaskPredicate, ArgumentsInvalid, ResultInvalid] as const;
 
 /** Runs a job. Never rejects: a failure of this program is reported as a failure of the task and logged. */
 export async function trace(
@@ -64,7 +66,7 @@ export async function trace(
 /** Signals and hooks, then the body, then the sends nobody awaited. */
 async function perform(run: TaskRun): Promise<unknown> {
   const { body, host, job, task } = run;
-  const { instantiate, options, resolved, run: call, takesSelf } = task[definition];
+  const { options, resolved, run: call, selfForm } = task[definition];
   const { taskPrerun } = host.signals;
   if (taskPrerun.hasReceivers) {
     await taskPrerun.send(task, { taskId: job.id, task, args: body.args, kwargs: body.kwargs });
@@ -75,17 +77,15 @@ async function perform(run: TaskRun): Promise<unknown> {
     if (started !== undefined) run.listener.state(started);
   }
   run.listener.started(host.system.pid, host.system.now());
-  if (options.beforeStart !== undefined) await options.beforeStart(run.self);
-  let args = bindArguments(task.name, body.args, body.kwargs, options);
-  if (options.args !== undefined) args = (await validate(options.args, args, ArgumentsInvalid, task.name)) as unknown[];
+  if (options.beforeStart !== undefined) await options.beforeStart(run.self, job.id, body.args, body.kwargs);
+  const checked = checkArguments(task.name, options, body.args, body.kwargs);
+  const args = isThenable(checked) ? await checked : checked;
   run.signal.throwIfAborted();
-  let value: unknown;
-  if (instantiate !== undefined) value = instantiate(run.self).run(...(args as never[]));
-  else if (takesSelf) value = (call as (...all: unknown[]) => unknown)(run.self, ...args);
-  else value = (call as (...all: unknown[]) => unknown)(...args);
+  const plain = call as (...all: unknown[]) => unknown;
+  let value = selfForm === 'parameter' ? plain(run.self, ...args) : plain(...args);
   if (isThenable(value)) value = await value;
   if (run.pendingSends.size > 0) await drain(run);
-  return options.result === undefined ? value : await validate(options.result, value, EncodeError, task.name);
+  return checkResult(task.name, options, value);
 }
 
 async function succeed(run: TaskRun, value: unknown, startedAt: number): Promise<Traced> {
@@ -102,7 +102,8 @@ async function succeed(run: TaskRun, value: unknown, startedAt: number): Promise
   }
   const runtimeSeconds = (host.system.monotonic() - startedAt) / 1000;
   const { options, resolved } = task[definition];
-  await hook(run, () => options.onSuccess?.(run.self, value), options.onSuccess);
+  const { args, kwargs } = body;
+  await hook(run, () => options.onSuccess?.(run.self, value, job.id, args, kwargs), options.onSuccess);
   if (host.signals.taskSuccess.hasReceivers) await host.signals.taskSuccess.send(task, { result: value });
   await finish(run, 'SUCCESS', value);
   const resultRepr = pythonRepr(value, resolved().resultreprMaxsize);
@@ -132,7 +133,7 @@ async function end(run: TaskRun, thrown: unknown, startedAt: number): Promise<Tr
     return { report: { outcome, publications: run.publications, results: [] }, state: 'REJECTED', value: error };
   }
   const { options, resolved } = run.task[definition];
-  if (!(error instanceof TaskPredicate) && !(error instanceof ArgumentsInvalid) && retriesByItself(options, error)) {
+  if (!isOneOf(error, neverRetried) && retriesByItself(options, error)) {
     const countdown = automaticDelaySeconds(options, run.message.retries, () => run.host.system.random());
     const maxRetries = options.retryKwargs?.maxRetries;
     try {
@@ -151,7 +152,8 @@ async function retried(run: TaskRun, retry: Retry): Promise<Traced> {
   const traceback = tracebackText(reason);
   const encoded = run.ignoresResult ? undefined : run.encode(job.id, 'RETRY', toError(reason), traceback);
   const { options } = task[definition];
-  await hook(run, () => options.onRetry?.(run.self, reason), options.onRetry);
+  const { args, kwargs } = run.body;
+  await hook(run, () => options.onRetry?.(run.self, reason, job.id, args, kwargs, traceback), options.onRetry);
   if (host.signals.taskRetry.hasReceivers) await host.signals.taskRetry.send(task, { request: run.request, reason });
   await post(run, 'RETRY', retry);
   const delaySeconds =
@@ -190,12 +192,12 @@ async function failed(run: TaskRun, thrown: unknown, startedAt: number, resolved
     await internalError(run, problem);
   }
   const runtimeSeconds = (host.system.monotonic() - startedAt) / 1000;
-  await hook(run, () => options.onFailure?.(run.self, error), options.onFailure);
+  const { args, kwargs } = body;
+  await hook(run, () => options.onFailure?.(run.self, error, job.id, args, kwargs, traceback), options.onFailure);
   if (host.signals.taskFailure.hasReceivers) {
-    const { args, kwargs } = body;
     await host.signals.taskFailure.send(task, { taskId: job.id, exception: error, args, kwargs, traceback });
   }
-  await finish(run, 'FAILURE', error);
+  await finish(run, 'FAILURE', error, traceback);
   const isExpected = isOneOf(thrown, options.throws ?? []);
   return {
     report: {
@@ -251,9 +253,11 @@ function taskIdOf(signature: unknown): string | undefined {
 }
 
 /** `afterReturn` and the postrun signal: after success and failure. */
-async function finish(run: TaskRun, state: string, value: unknown): Promise<void> {
-  const { options } = run.task[definition];
-  await hook(run, () => options.afterReturn?.(run.self, state, value), options.afterReturn);
+async function finish(run: TaskRun, state: string, value: unknown, traceback?: string): Promise<void> {
+  const { body, job, self, task } = run;
+  const { options } = task[definition];
+  const call = () => options.afterReturn?.(self, state, value, job.id, body.args, body.kwargs, traceback);
+  await hook(run, call, options.afterReturn);
   await post(run, state, value);
 }
 
@@ -300,8 +304,4 @@ function without(outcome: Outcome, state: string, value: unknown): Traced {
 
 function isAbortError(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }

@@ -1,4 +1,5 @@
 /** Tasks: what other rooms may use. */
+export type { TaskAnnotation, TaskAnnotations } from './annotations.ts';
 export { BoundTask, type RunServices } from './bound-task.ts';
 export {
   currentRun,
@@ -31,13 +32,18 @@ export {
   type RetryOptions,
   retriesByItself,
 } from './retry.ts';
+export { isSharedTask, SharedTask, sharedTask } from './shared-task.ts';
 export {
   type AnyTask,
   createTask,
   definition,
   isTask,
+  type SelfForm,
   type Task,
   type TaskDefinition,
   type TaskFunction,
+  type TaskParts,
+  taskParts,
 } from './task.ts';
 export { optionsOfClass, TaskBase, type TaskClass } from './task-base.ts';
+export type { BodyFor, BoundBodyFor, BoundTaskOf, ClassTaskOf, MaybeSchema, TaskOf } from './typing.ts';

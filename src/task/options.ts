@@ -7,20 +7,38 @@ import type { Exchange, Queue } from '../amqp/index.ts';
 import type { Signature } from '../canvas/index.ts';
 import { ImproperlyConfigured } from '../core/errors.ts';
 import { nearest } from '../core/nearest.ts';
+import type { TaskAnnotations } from './annotations.ts';
 import type { BoundTask } from './bound-task.ts';
 
 /** An error class, or anything an `instanceof` can be asked of. */
 export type ErrorClass = abstract new (...args: never[]) => unknown;
 
-/** Hooks of a task; each may be asynchronous. `this` is the bound task in the class form. */
+type Args = readonly unknown[];
+type Kwargs = Readonly<Record<string, unknown>>;
+
+/**
+ * Hooks of a task, each of which may be asynchronous: Celery's, with `self` in front. `args` and `kwargs` are those of
+ * the message. What a hook throws is logged and sent as `taskInternalError`; in `beforeStart` it fails the task.
+ */
 export interface TaskHooks {
-  /** Right before the body. What it throws fails the task. */
-  beforeStart?(self: BoundTask): unknown;
-  onSuccess?(self: BoundTask, result: unknown): unknown;
-  onFailure?(self: BoundTask, error: unknown): unknown;
-  onRetry?(self: BoundTask, reason: unknown): unknown;
-  /** After success or failure; not after a retry, ignore or reject. */
-  afterReturn?(self: BoundTask, state: string, value: unknown): unknown;
+  /** Right before the body. Celery: `before_start`. */
+  beforeStart?(self: BoundTask, taskId: string, args: Args, kwargs: Kwargs): unknown;
+  /** Celery: `on_success`. */
+  onSuccess?(self: BoundTask, result: unknown, taskId: string, args: Args, kwargs: Kwargs): unknown;
+  /** Celery: `on_failure`. */
+  onFailure?(self: BoundTask, error: unknown, taskId: string, args: Args, kwargs: Kwargs, traceback: string): unknown;
+  /** The task is to run again because of `error`. Celery: `on_retry`. */
+  onRetry?(self: BoundTask, error: unknown, taskId: string, args: Args, kwargs: Kwargs, traceback: string): unknown;
+  /** After success and failure; not after a retry, ignore or reject. Celery: `after_return`. */
+  afterReturn?(
+    self: BoundTask,
+    state: string,
+    value: unknown,
+    taskId: string,
+    args: Args,
+    kwargs: Kwargs,
+    traceback: string | undefined,
+  ): unknown;
 }
 
 /** Options of a task. Durations are seconds. What is left out takes the setting named in brackets, else the default. */
@@ -31,9 +49,12 @@ export interface TaskOptions extends TaskHooks {
   params?: readonly string[] | undefined;
   /** Check the number and names of arguments. Default true. */
   typing?: boolean | undefined;
-  /** Checks (and transforms) the arguments, at the caller and at the worker. Any Standard Schema of a tuple. */
-  args?: StandardSchemaV1<unknown[], unknown[]> | StandardSchemaV1 | undefined;
-  /** Checks (and transforms) the return value. */
+  /**
+   * Any Standard Schema (zod, valibot, arktype …) of the list of arguments, a tuple. The caller checks what it sends and
+   * sends it as it is; the worker checks again and gives the body what the schema makes of it.
+   */
+  args?: StandardSchemaV1 | undefined;
+  /** A Standard Schema of the return value: the worker checks, and stores what the schema makes of it. */
   result?: StandardSchemaV1 | undefined;
   /** Runs after the first; null: for ever. Default 3. */
   maxRetries?: number | null | undefined;
@@ -97,9 +118,7 @@ export interface TaskOptions extends TaskHooks {
   /** Characters of the result's text in logs and events. Default 1024. */
   resultreprMaxsize?: number | undefined;
   /** The name to show in logs and events. */
-  shadowName?:
-    | ((args: readonly unknown[], kwargs: Readonly<Record<string, unknown>>) => string | undefined)
-    | undefined;
+  shadowName?: ((args: Args, kwargs: Kwargs, options: CallOptions) => string | undefined) | undefined;
 }
 
 /** Options of one call. Durations are seconds. Celery: `apply_async`. */
@@ -181,6 +200,7 @@ export interface TaskDefaults {
   readonly taskDefaultRateLimit: string | number | undefined;
   readonly taskSerializer: string;
   readonly taskCompression: string | undefined;
+  readonly taskAnnotations: TaskAnnotations | undefined;
 }
 
 /** A task's options with every gap filled. */
@@ -231,7 +251,6 @@ type Check = (value: unknown) => string | undefined;
 const isA =
   (type: string): Check =>
   (value) =>
-    // biome-ignore lint: the names come from the table below
     typeof value === type ? undefined : `should be a ${type}`;
 const oneOf =
   (...checks: readonly Check[]): Check =>

@@ -1,15 +1,19 @@
 /**
  * Tasks as classes: options are fields, the body is `run`, hooks are methods, and `this` knows the running request.
  */
+import type { Signature } from '../canvas/index.ts';
 import { CeleryError, type Retry } from '../core/errors.ts';
 import type { Logger } from '../core/system.ts';
 import type { BoundTask } from './bound-task.ts';
 import { currentRun, type TaskRequest } from './context.ts';
-import { type TaskHooks, type TaskOptions, taskOptionNames } from './options.ts';
+import { type CallOptions, type TaskHooks, type TaskOptions, taskOptionNames } from './options.ts';
 import type { RetryOptions } from './retry.ts';
 
+type Args = readonly unknown[];
+type Kwargs = Readonly<Record<string, unknown>>;
+
 /** Every option of the function form, as a field. */
-export interface TaskBase extends Omit<TaskOptions, keyof TaskHooks | 'bind'> {}
+export interface TaskBase extends Omit<TaskOptions, keyof TaskHooks | 'bind' | 'shadowName'> {}
 
 /**
  * The base of a task class. One instance serves all runs: what belongs to a run is reached through `this.request`,
@@ -31,12 +35,36 @@ export abstract class TaskBase {
 
   abstract run(...args: never[]): unknown;
 
-  /** Right before the body. What it throws fails the task. */
-  beforeStart?(): unknown;
-  onSuccess?(result: unknown): unknown;
-  onFailure?(error: unknown): unknown;
-  onRetry?(reason: unknown): unknown;
-  afterReturn?(state: string, value: unknown): unknown;
+  /** What the worker calls: `run`, and whatever a base class of yours puts around it. Celery: `__call__`. */
+  call(...args: never[]): unknown {
+    return this.run(...args);
+  }
+
+  /** The class has become a task of `app`, a `Celery`. Celery: `on_bound`. */
+  onBound?(app: unknown): void;
+
+  /** The name to show in logs and events. Celery: `shadow_name`. */
+  shadowName?(args: Args, kwargs: Kwargs, options: CallOptions): string | undefined;
+
+  // The hooks, as Celery gives them their arguments; `args` and `kwargs` are those of the message.
+
+  /** Right before the body. What it throws fails the task. Celery: `before_start`. */
+  beforeStart?(taskId: string, args: Args, kwargs: Kwargs): unknown;
+  /** Celery: `on_success`. */
+  onSuccess?(result: unknown, taskId: string, args: Args, kwargs: Kwargs): unknown;
+  /** Celery: `on_failure`. */
+  onFailure?(error: unknown, taskId: string, args: Args, kwargs: Kwargs, traceback: string): unknown;
+  /** Celery: `on_retry`. */
+  onRetry?(error: unknown, taskId: string, args: Args, kwargs: Kwargs, traceback: string): unknown;
+  /** After success and failure; not after a retry, ignore or reject. Celery: `after_return`. */
+  afterReturn?(
+    state: string,
+    value: unknown,
+    taskId: string,
+    args: Args,
+    kwargs: Kwargs,
+    traceback: string | undefined,
+  ): unknown;
 
   /** The running task as the function form sees it. @throws {CeleryError} outside of a run. */
   get self(): BoundTask {
@@ -70,6 +98,21 @@ export abstract class TaskBase {
   progress(current: number, total: number, note?: string): void {
     this.self.progress(current, total, note);
   }
+
+  /** Sends an event of the task's own (`task-…`) with its id. Celery: `send_event`. */
+  sendEvent(type: string, fields?: Readonly<Record<string, unknown>>): void {
+    this.self.sendEvent(type, fields);
+  }
+
+  /** Puts another signature in this task's place. Ends the body. Celery: `replace`. */
+  replace(signature: Signature): never {
+    return this.self.replace(signature);
+  }
+
+  /** True when somebody has asked this task to stop. */
+  isAborted(): Promise<boolean> {
+    return this.self.isAborted();
+  }
 }
 
 /** A class that can be registered. */
@@ -79,16 +122,19 @@ export type TaskClass<T extends TaskBase = TaskBase> = new () => T;
 export function optionsOfClass(task: TaskBase): TaskOptions {
   const options: Record<string, unknown> = {};
   for (const name of taskOptionNames) {
-    if (!hookNames.has(name) && Object.hasOwn(task, name)) options[name] = task[name as keyof TaskBase];
-  }
-  if (task.beforeStart !== undefined) options.beforeStart = () => task.beforeStart?.();
-  if (task.onSuccess !== undefined) options.onSuccess = (_self: BoundTask, result: unknown) => task.onSuccess?.(result);
-  if (task.onFailure !== undefined) options.onFailure = (_self: BoundTask, error: unknown) => task.onFailure?.(error);
-  if (task.onRetry !== undefined) options.onRetry = (_self: BoundTask, reason: unknown) => task.onRetry?.(reason);
-  if (task.afterReturn !== undefined) {
-    options.afterReturn = (_self: BoundTask, state: string, value: unknown) => task.afterReturn?.(state, value);
+    const value: unknown = Reflect.get(task, name);
+    if (value === undefined) continue;
+    if (isHook(name))
+      options[name] = (_self: BoundTask, ...given: unknown[]) => Reflect.apply(value as Hook, task, given);
+    else options[name] = name === 'shadowName' ? (value as Hook).bind(task) : value;
   }
   return options as TaskOptions;
 }
 
-const hookNames: ReadonlySet<string> = new Set(['beforeStart', 'onSuccess', 'onFailure', 'onRetry', 'afterReturn']);
+type Hook = (...given: unknown[]) => unknown;
+
+const hookNames = ['beforeStart', 'onSuccess', 'onFailure', 'onRetry', 'afterReturn'] as const;
+
+function isHook(name: string): boolean {
+  return hookNames.some((hook) => hook === name);
+}

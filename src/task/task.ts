@@ -3,14 +3,16 @@
  * `createTask` makes the callable object; what sending and running mean is the host's business.
  */
 import { createSignature, type Signature } from '../canvas/index.ts';
+import { ImproperlyConfigured } from '../core/errors.ts';
 import type { AsyncResult, EagerResult } from '../results/index.ts';
-import type { BoundTask } from './bound-task.ts';
+import { annotated } from './annotations.ts';
 import type { EagerOptions, TaskHost } from './host.ts';
 import {
   type CallOptions,
   checkTaskOptions,
   type ResolvedOptions,
   resolveOptions,
+  type TaskDefaults,
   type TaskOptions,
 } from './options.ts';
 
@@ -26,6 +28,7 @@ export interface Task<Args extends unknown[], Result, Returned = Result | Promis
   (...args: Args): Returned;
   /** The registered name, `tasks.add`. */
   readonly name: string;
+  /** Its options, with the setting `taskAnnotations` laid over them. */
   readonly options: TaskOptions;
   /**
    * Sends the task; resolves when the broker has confirmed the message. Celery: `delay`.
@@ -58,17 +61,19 @@ export interface Task<Args extends unknown[], Result, Returned = Result | Promis
 /** Any task, whatever it takes and gives. */
 export type AnyTask = Task<never[], unknown, unknown>;
 
-/** What stands behind a task. */
+/** How a body knows its run: `self` as first parameter (`bind`), `this` (the class form), or not at all. */
+export type SelfForm = 'parameter' | 'this' | 'none';
+
+/** What stands behind a task. Options and body are those in force: the settings' annotations are laid over them. */
 export interface TaskDefinition {
+  readonly host: TaskHost;
+  readonly selfForm: SelfForm;
+  /** The shared definition it comes from. */
+  readonly origin: unknown;
   readonly run: TaskFunction;
   readonly options: TaskOptions;
-  readonly host: TaskHost;
-  /** Made at the first use and again when the settings changed. */
+  /** The options, every gap filled. @throws {ImproperlyConfigured} as `options` and `run`, for annotations that cannot be used. */
   resolved(): ResolvedOptions;
-  /** Gives the body its `self` by `bind`, or by `this` in the class form. */
-  readonly takesSelf: boolean;
-  /** A fresh instance of the class form for each run. */
-  readonly instantiate: ((self: BoundTask) => { run(...args: never[]): unknown }) | undefined;
 }
 
 /** The key under which a task keeps its definition: a symbol of the registry, so that it is never in anybody's way. */
@@ -79,23 +84,43 @@ export function isTask(value: unknown): value is AnyTask {
   return typeof value === 'function' && definition in value;
 }
 
+/** What a task is made of. */
+export interface TaskParts {
+  readonly name: string;
+  readonly options: TaskOptions;
+  readonly run: TaskFunction;
+  /** Default: by the option `bind`. */
+  readonly selfForm?: SelfForm | undefined;
+  /** The shared definition it comes from. */
+  readonly origin?: unknown;
+}
+
+/** Reads `(name, run)` and `(name, options, run)`. @throws {ImproperlyConfigured} without a name or a function. */
+export function taskParts(name: unknown, optionsOrRun: unknown, run: unknown): TaskParts {
+  if (typeof name !== 'string' || name === '') {
+    throw new ImproperlyConfigured("A task needs a name: app.task('tasks.add', (x, y) => x + y).");
+  }
+  const body = typeof optionsOrRun === 'function' ? optionsOrRun : run;
+  if (typeof body !== 'function') {
+    throw new ImproperlyConfigured(`Task '${name}' needs a function: app.task('${name}', options, (x, y) => x + y).`);
+  }
+  const options = typeof optionsOrRun === 'function' ? {} : (optionsOrRun ?? {});
+  return { name, options, run: body as TaskFunction };
+}
+
 /** Makes the callable task. @throws {ImproperlyConfigured} for unknown or ill-typed options. */
-export function createTask(
-  host: TaskHost,
-  name: string,
-  given: TaskOptions,
-  run: TaskFunction,
-  instantiate?: TaskDefinition['instantiate'],
-): AnyTask {
-  const options = checkTaskOptions(name, given);
-  const resolved = memoise(
+export function createTask(host: TaskHost, { name, options, run, selfForm, origin }: TaskParts): AnyTask {
+  const own: InForce = { options: checkTaskOptions(name, options), run };
+  const inForce = memoise(
     () => host.taskDefaults,
-    (defaults) => resolveOptions(options, defaults),
+    (defaults) => {
+      const { options, run } = annotate(name, own, defaults);
+      return { options, run, resolved: resolveOptions(options, defaults) };
+    },
   );
   const task = ((...args: unknown[]) => host.callDirectly(task, args)) as unknown as AnyTask;
-  const methods: Omit<AnyTask, typeof definition> = {
+  const methods: Omit<AnyTask, typeof definition | 'options'> = {
     name,
-    options,
     delay: (...args) => host.send(task, args, noOptions),
     applyAsync: (args: readonly unknown[] | undefined, callOptions?: CallOptions) =>
       host.send(task, args ?? [], callOptions ?? noOptions),
@@ -107,9 +132,35 @@ export function createTask(
       createSignature(host, { task: name, args: args ?? [], options: callOptions }) as never,
   };
   for (const [key, value] of Object.entries(methods)) Object.defineProperty(task, key, { value, enumerable: true });
-  const behind: TaskDefinition = { run, options, host, resolved, takesSelf: options.bind === true, instantiate };
+  Object.defineProperty(task, 'options', { get: () => inForce().options, enumerable: true });
+  const behind: TaskDefinition = {
+    host,
+    selfForm: selfForm ?? (options.bind === true ? 'parameter' : 'none'),
+    origin,
+    get run() {
+      return inForce().run;
+    },
+    get options() {
+      return inForce().options;
+    },
+    resolved: () => inForce().resolved,
+  };
   Object.defineProperty(task, definition, { value: behind });
   return task;
+}
+
+interface InForce {
+  readonly options: TaskOptions;
+  readonly run: TaskFunction;
+}
+
+function annotate(name: string, own: InForce, { taskAnnotations }: TaskDefaults): InForce {
+  if (taskAnnotations === undefined) return own;
+  const { options, run } = annotated(name, { ...own, options: { ...own.options } }, taskAnnotations);
+  if (options.bind !== own.options.bind) {
+    throw new ImproperlyConfigured(`taskAnnotations: 'bind' of '${name}' belongs to its function and stays as it is.`);
+  }
+  return { options: checkTaskOptions(name, options), run };
 }
 
 const noOptions: CallOptions = Object.freeze({});

@@ -3,6 +3,7 @@
  * Types, and the checks that the table uses; what they mean is for the router, beat and the rest.
  */
 import { type Exchange, Queue, type QueueOptions } from '../../amqp/index.ts';
+import type { TaskAnnotations } from '../../task/index.ts';
 import { isRecord, unfit } from './setting.ts';
 
 /** What a route says: a queue, an exchange and key, a priority, any other sending option. */
@@ -68,17 +69,10 @@ export function queuesSetting(value: unknown): QueuesSetting {
   return value as QueuesSetting;
 }
 
-/** Options by task name, glob or `'*'`; or a function of the task. */
-export type TaskAnnotation =
-  | Readonly<Record<string, Readonly<Record<string, unknown>>>>
-  | ((task: { readonly name: string }) => Readonly<Record<string, unknown>> | null | undefined);
-
-export type TaskAnnotations = TaskAnnotation | readonly TaskAnnotation[];
-
 export function taskAnnotations(value: unknown): TaskAnnotations {
   const given: readonly unknown[] = Array.isArray(value) ? value : [value];
-  if (given.every((one) => isRecord(one) || typeof one === 'function')) return value as TaskAnnotations;
-  return unfit('an object, a function, or a list of those', value);
+  const isEntry = (one: unknown): boolean => isRecord(one) || typeof one === 'function' || typeof one === 'string';
+  return given.every(isEntry) ? (value as TaskAnnotations) : unfit('an object, a function, or a list of those', value);
 }
 
 /** How a publish is retried; durations are seconds. */

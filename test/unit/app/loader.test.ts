@@ -336,12 +336,14 @@ describe('modules by name', () => {
       'mail/jobs.ts': 'globalThis.discovered = [...(globalThis.discovered ?? []), "mail"];',
       'node_modules/remote/tasks.js': 'globalThis.discovered = [...(globalThis.discovered ?? []), "remote"];',
     });
-    expect(await autodiscover(['shop', './billing', 'remote'], { cwd })).toEqual([
+    const pathsOf = async (names: string[], relatedName?: string | null): Promise<string[]> =>
+      (await autodiscover(names, { cwd, relatedName })).map(({ path }) => path);
+    expect(await pathsOf(['shop', './billing', 'remote'])).toEqual([
       join(cwd, 'shop/tasks.ts'),
       join(cwd, 'node_modules/remote/tasks.js'),
     ]);
-    expect(await autodiscover(['mail'], { cwd, relatedName: 'jobs' })).toEqual([join(cwd, 'mail/jobs.ts')]);
-    expect(await autodiscover(['billing'], { cwd, relatedName: null })).toEqual([join(cwd, 'billing/index.ts')]);
+    expect(await pathsOf(['mail'], 'jobs')).toEqual([join(cwd, 'mail/jobs.ts')]);
+    expect(await pathsOf(['billing'], null)).toEqual([join(cwd, 'billing/index.ts')]);
     expect(Reflect.get(globalThis, 'discovered')).toEqual(['shop', 'remote', 'mail']);
     Reflect.deleteProperty(globalThis, 'discovered');
     expect(await problemOf(autodiscover(['shopp'], { cwd }))).toContain("autodiscoverTasks: no package 'shopp'.");

@@ -1,7 +1,8 @@
 /** Settings of tasks: what a task's own options fall back to. */
 
+import type { TaskAnnotations } from '../../../task/index.ts';
 import { choice, flag, options, seconds, shaped, text, unfit } from '../setting.ts';
-import { type RetryPolicy, type TaskAnnotations, taskAnnotations } from '../shapes.ts';
+import { type RetryPolicy, taskAnnotations } from '../shapes.ts';
 
 export const tasks = {
   taskAcksLate: flag(true, 'Acknowledge a message after its task has run, instead of before.', {
