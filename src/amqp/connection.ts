@@ -427,7 +427,7 @@ function heartbeatOf(options: ConnectionOptions, urls: readonly BrokerUrl[]): nu
       `A heartbeat of 0 to ${where} would leave dead connections unnoticed for ever. Set brokerHeartbeat to 1 s or more.`,
     );
   }
-  return Math.max(0, Math.round(heartbeatSeconds));
+  return heartbeatSeconds <= 0 ? 0 : Math.max(1, Math.round(heartbeatSeconds)); // whole seconds on the wire
 }
 
 function tlsOf(tls: boolean | TlsOptions | undefined): TlsOptions | undefined {

@@ -200,7 +200,7 @@ function addressOf(url: BrokerUrl, settings: LinkSettings): Parameters<typeof co
     username: url.username,
     password: url.password,
     vhost: encodeURIComponent(url.vhost), // amqplib decodes it once more
-    heartbeat: url.heartbeatSeconds ?? settings.heartbeatSeconds,
+    heartbeat: Math.ceil(url.heartbeatSeconds ?? settings.heartbeatSeconds),
     ...(url.frameMax === undefined ? {} : { frameMax: url.frameMax }),
     ...(url.channelMax === undefined ? {} : { channelMax: url.channelMax }),
   };

@@ -14,23 +14,28 @@
  */
 import type { ConfirmChannel } from 'amqplib';
 import type { Publication } from '../core/envelope.ts';
-import {
-  OperationalError,
-  PublishError,
-  PublishNackedError,
-  PublishTimeoutError,
-  UnroutableError,
-} from '../core/errors.ts';
+import { OperationalError, PublishError, PublishTimeoutError } from '../core/errors.ts';
 import type { Logger, System } from '../core/system.ts';
 import { asError, codeOf, exchangeAtFault, explainChannelError, replyCode } from './broker-errors.ts';
 import { ConfirmWindow } from './confirm-window.ts';
 import type { Connection, OpenedChannel } from './connection.ts';
 import { politeCloseLimitMs, within } from './deadline.ts';
-import { DeadlineList, type WithDeadline } from './deadline-list.ts';
+import { DeadlineList } from './deadline-list.ts';
 import { DeclaredQueues } from './declared-queues.ts';
 import { Line } from './line.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import { PlainSender } from './plain-sender.ts';
+import {
+  addressOf,
+  Job,
+  lostTooOften,
+  missingExchange,
+  nacked,
+  type Returned,
+  refusal,
+  returnedOf,
+  unroutable,
+} from './publish-job.ts';
 import { isSameMessage } from './same-message.ts';
 import type { Queue } from './topology.ts';
 
@@ -58,31 +63,6 @@ export interface PublisherOptions {
   /** What becomes of a publication without `confirm` when there is no connection. Default `drop`. */
   readonly unconfirmedWhenOffline?: 'drop' | 'wait';
   readonly system: System;
-}
-
-interface Returned {
-  readonly code: number;
-  readonly text: string;
-}
-
-class Job implements WithDeadline {
-  readonly publication: Publication;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
-  state: 'waiting' | 'sent' | 'settled' = 'waiting';
-  timesLost = 0;
-  isRepeat = false;
-  hasRedeclared = false;
-  returned: Returned | undefined = undefined;
-  deadline = 0;
-  earlier: WithDeadline | undefined = undefined;
-  later: WithDeadline | undefined = undefined;
-
-  constructor(publication: Publication, resolve: () => void, reject: (error: Error) => void) {
-    this.publication = publication;
-    this.resolve = resolve;
-    this.reject = reject;
-  }
 }
 
 /** The confirm channel of now. */
@@ -337,12 +317,7 @@ export class Publisher {
     const onRefused = (job: Job): void => {
       wire.bytes -= job.publication.envelope.body.length;
       this.connection.metrics.nacked += 1;
-      this.#settle(
-        job,
-        new PublishNackedError(
-          `The broker refused a message to ${addressOf(job)}: is its queue full (reject-publish)?`,
-        ),
-      );
+      this.#settle(job, nacked(job));
     };
     channel.on('ack', ({ deliveryTag, multiple }) => {
       wire.window.settle(deliveryTag, multiple, onConfirmed);
@@ -363,12 +338,9 @@ export class Publisher {
     this.#wire = wire;
   }
 
-  #onReturned(job: Job, { code, text }: Returned): void {
+  #onReturned(job: Job, returned: Returned): void {
     job.returned = undefined;
-    const error = new UnroutableError(
-      `No queue took a message to ${addressOf(job)} (${code} ${text}). Declare the queue and its binding, or start a worker that does.`,
-    );
-    this.#declareAgain(job, error);
+    this.#declareAgain(job, unroutable(job, returned));
   }
 
   /** When the queue is one we declared, it was deleted since: once more, then the message again. */
@@ -424,10 +396,7 @@ export class Publisher {
       job.timesLost += 1;
       mostLosses = Math.max(mostLosses, job.timesLost);
       if (maxRetries === null || job.timesLost <= maxRetries) again.push(job);
-      else {
-        const text = `The connection was lost before the broker confirmed a message to ${addressOf(job)}; it was sent ${job.timesLost} times and may be there or not.`;
-        this.#settle(job, new PublishError(text, { cause }));
-      }
+      else this.#settle(job, lostTooOften(job, cause));
     }
     const waitSeconds = Math.min(intervalStart + intervalStep * Math.max(0, mostLosses - 1), intervalMax);
     if (again.length > 0 && waitSeconds > 0) this.#hold(waitSeconds * 1000);
@@ -515,26 +484,4 @@ export class Publisher {
   readonly #onFlow = (): void => {
     if (!this.#line.isEmpty) this.#pump();
   };
-}
-
-function addressOf({ publication: { exchange, routingKey } }: Job): string {
-  return exchange === '' ? `queue '${routingKey}'` : `exchange '${exchange}' with key '${routingKey}'`;
-}
-
-function returnedOf(fields: object): Returned {
-  const code = 'replyCode' in fields ? Number(fields.replyCode) : 0;
-  return { code, text: 'replyText' in fields ? String(fields.replyText) : '' };
-}
-
-function missingExchange(exchange: string, cause: Error): UnroutableError {
-  return new UnroutableError(
-    `There is no exchange '${exchange}' on the broker. Declare it (a queue of taskQueues bound to it does), or route elsewhere.`,
-    { cause },
-  );
-}
-
-/** A refusal that only this message can have caused. */
-function refusal(job: Job, cause: Error): PublishError {
-  const explained = explainChannelError(cause, `A message to ${addressOf(job)}`);
-  return new PublishError(explained.message, { cause });
 }
