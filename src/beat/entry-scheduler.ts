@@ -107,7 +107,7 @@ export class EntryScheduler implements Scheduler {
       const due = entry.nextDue(this.#judging);
       if (due === undefined) continue;
       if (due > this.#now(entry)) this.#queueAt(entry, due);
-      else this.#start(entry, due);
+      else if (entry.mayStart(due, this.#judging.clock)) this.#start(entry, due);
     }
   }
 
@@ -123,7 +123,6 @@ export class EntryScheduler implements Scheduler {
 
   #queue(entry: LiveEntry): void {
     entry.ticket += 1;
-    if (entry.isSending) return; // queued again when the send ends
     const due = entry.nextDue(this.#judging);
     if (due !== undefined) this.#queueAt(entry, due);
   }
@@ -140,8 +139,8 @@ export class EntryScheduler implements Scheduler {
   // Sending
 
   #start(entry: LiveEntry, due: number): void {
-    entry.isSending = true;
-    entry.ticket += 1;
+    entry.start(due, this.#judging.clock);
+    this.#queue(entry);
     const sending = this.#send(entry, due);
     this.#inFlight.add(sending);
     void sending.finally(() => this.#inFlight.delete(sending));
@@ -155,19 +154,16 @@ export class EntryScheduler implements Scheduler {
     const wallDue = entry.wallTime(due, this.#judging.clock);
     const about = { entry: entry.name, task: definition.task, taskId, due: new Date(wallDue).toISOString() };
     system.log.info(about, 'Scheduler: Sending due task');
-    let retryMs: number | undefined;
     try {
       await host.send({ entry: definition, taskId, due: wallDue });
       system.log.debug(about, 'Due task sent');
       this.#sent(entry, due);
     } catch (error) {
-      retryMs = this.#failed(entry, due, error);
+      this.#failed(entry, due, error);
     }
-    entry.isSending = false;
-    if (this.#term !== undefined && this.#entries.get(entry.name) === entry) {
-      if (retryMs === undefined) this.#queue(entry);
-      else this.#queueRetry(entry, retryMs);
-    }
+    const isOurs = this.#term !== undefined && this.#entries.get(entry.name) === entry;
+    if (isOurs && !entry.isSending && entry.failures > 0) this.#queueRetry(entry);
+    else if (isOurs) this.#queue(entry);
     this.#context.wake();
   }
 
@@ -185,26 +181,24 @@ export class EntryScheduler implements Scheduler {
     }
   }
 
-  /** How long until the same run is tried again; undefined: it is given up, the next one comes at its time. */
-  #failed(entry: LiveEntry, due: number, error: unknown): number | undefined {
-    const { log, random } = this.#context.system;
+  #failed(entry: LiveEntry, due: number, error: unknown): void {
+    const { log } = this.#context.system;
+    const { clock } = this.#judging;
     const about = { entry: entry.name, task: entry.definition.task, err: error };
     if (!(error instanceof OperationalError)) {
       log.error(about, 'The due task cannot be sent as it is: this run is left out');
-      entry.dealtWith(due, this.#judging.clock);
-      return undefined;
+      return entry.leftOut(due, clock);
     }
-    entry.failures += 1;
     const isOffline = !(error instanceof UnroutableError || error instanceof PublishNackedError);
     if (isOffline) this.#offline.add(entry);
-    const fullMs = Math.min(longestRetryMs, firstRetryMs * 2 ** Math.min(entry.failures - 1, 10));
-    const retryMs = fullMs * (0.5 + random() / 2);
-    const level = entry.failures === 1 && this.#offline.size <= mostWarnings ? 'warn' : 'debug';
-    log[level]({ ...about, retryMs: Math.round(retryMs) }, 'The due task was not sent: it is tried again');
-    return retryMs;
+    const level = entry.failures === 0 && this.#offline.size <= mostWarnings ? 'warn' : 'debug';
+    log[level](about, 'The due task was not sent: it is tried again');
+    entry.failed(due, clock);
   }
 
-  #queueRetry(entry: LiveEntry, retryMs: number): void {
+  #queueRetry(entry: LiveEntry): void {
+    const fullMs = Math.min(longestRetryMs, firstRetryMs * 2 ** Math.min(entry.failures - 1, 10));
+    const retryMs = fullMs * (0.5 + this.#context.system.random() / 2);
     entry.ticket += 1;
     this.#queues.steady.push(this.#judging.clock.steady + retryMs, { entry, ticket: entry.ticket });
   }

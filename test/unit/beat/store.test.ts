@@ -6,13 +6,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FileLock } from '../../../src/beat/file-lock.ts';
 import { CannotCreateFile, FileInUse, FileStore } from '../../../src/beat/index.ts';
-import { startOf } from '../../../src/core/process-identity.ts';
 import {
   readSavedSchedule,
   type SavedEntry,
   type SavedSchedule,
   writeSchedule,
 } from '../../../src/beat/saved-schedule.ts';
+import { startOf } from '../../../src/core/process-identity.ts';
 import { nodeSystem, type System } from '../../../src/core/system.ts';
 import { type TestLogger, testLogger } from '../../support/logger.ts';
 

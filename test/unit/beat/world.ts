@@ -19,7 +19,8 @@ import { type ManualSystem, manualSystem, turn } from '../../support/manual-syst
 export interface Sent {
   readonly name: string;
   readonly id: string;
-  /** ISO, when it was sent and when it was due. */
+  /** ISO: when sending began and ended, and when it was due. */
+  readonly started: string;
   readonly at: string;
   readonly due: string;
 }
@@ -56,6 +57,10 @@ export interface World extends AsyncDisposable {
   readonly sent: readonly Sent[];
   /** What sending an entry fails with, until it is undefined again. */
   trouble: Error | ((name: string) => Error | undefined) | undefined;
+  /** How long each send takes. */
+  slowMs: number;
+  /** Hears +1 when a send begins and -1 when it ends. */
+  onSend: (change: 1 | -1) => void;
   /** How many sends were tried. */
   readonly attempts: number;
   /** Holds sends back until it is released. */
@@ -95,6 +100,8 @@ export async function world(options: WorldOptions = {}): Promise<World> {
     store,
     sent,
     trouble: undefined,
+    slowMs: 0,
+    onSend: () => undefined,
     get attempts() {
       return attempts;
     },
@@ -128,6 +135,7 @@ export async function world(options: WorldOptions = {}): Promise<World> {
     },
     [Symbol.asyncDispose]: async () => {
       stopping.abort();
+      await system.advance(11_000); // what is still being sent is waited for, by this clock
       await running;
     },
   };
@@ -148,13 +156,18 @@ export async function world(options: WorldOptions = {}): Promise<World> {
       book,
       send: async (run: DueRun) => {
         attempts += 1;
+        const started = new Date(system.now()).toISOString();
+        self.onSend(1);
         await gate;
+        if (self.slowMs > 0) await system.sleep(self.slowMs);
+        self.onSend(-1);
         if (mine !== generation) throw new OperationalError('killed');
         const trouble = typeof self.trouble === 'function' ? self.trouble(run.entry.name) : self.trouble;
         if (trouble !== undefined) throw trouble;
         sent.push({
           name: run.entry.name,
           id: run.taskId,
+          started,
           at: new Date(system.now()).toISOString(),
           due: new Date(run.due).toISOString(),
         });
