@@ -2,7 +2,7 @@
  * `npm run bench`: celery-ts beside raw amqplib (and beside Python Celery, where there is one), on one RabbitMQ, in one
  * run. Each row runs in a process of its own; rounds go through all rows in turn, and the median of each row counts.
  *
- *   BENCH_COUNT=20000  BENCH_ROUNDS=3  BENCH_MEMORY=10000,100000 (0: not measured)
+ *   BENCH_COUNT=20000  BENCH_ROUNDS=3  BENCH_MEMORY=10000,50000,100000 (0: not measured)
  *   the broker is chosen as for tests: CELERY_TEST_BROKER_URL, Docker, or rabbitmq-server on PATH
  */
 import { execFile } from 'node:child_process';
@@ -82,14 +82,15 @@ function comparisons(row: Row, rates: readonly number[], results: Results): stri
 }
 
 async function reportMemory(bench: Bench): Promise<void> {
-  const [few = 0, many = 0] = (process.env.BENCH_MEMORY ?? '10000,100000').split(',').map(Number);
-  if (few === 0) return;
-  const { early, late } = await memory(bench, [few, many]);
+  const counts = (process.env.BENCH_MEMORY ?? '10000,50000,100000').split(',').map(Number);
+  if (counts[0] === 0) return;
+  const tallies = await memory(bench, counts);
   const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MB`;
-  const growth = (late.rss / early.rss - 1) * 100;
   console.log(`\nmemory of the worker's main process, after a collection`);
-  console.log(`  after ${few} tasks: ${megabytes(early.rss)} resident, ${megabytes(early.heap)} heap`);
-  console.log(`  after ${many} tasks: ${megabytes(late.rss)} resident, ${megabytes(late.heap)} heap`);
+  for (const { count, rss, heap } of tallies) {
+    console.log(`  after ${count} tasks: ${megabytes(rss)} resident, ${megabytes(heap)} heap`);
+  }
+  const growth = ((tallies.at(-1)?.rss ?? 0) / (tallies[0]?.rss ?? 0) - 1) * 100;
   console.log(`  growth ${growth.toFixed(1)} % (to reach: within 10 %, ${growth <= 10 ? 'reached' : 'MISSED'})`);
 }
 
