@@ -53,7 +53,13 @@ export function startWorker(
   return workThrough({
     command: process.execPath,
     args: [...(then === undefined ? [] : ['--expose-gc']), bin, 'worker', '-A', './tasks.js', ...pool, '-l', 'WARNING'],
-    env: { BENCH_BROKER_URL: brokerUrl, BENCH_QUEUE: queue, BENCH_MULTIPLIER: `${multiplier}` },
+    env: {
+      BENCH_BROKER_URL: brokerUrl,
+      BENCH_QUEUE: queue,
+      BENCH_MULTIPLIER: `${multiplier}`,
+      // One arena, as the deployment page advises: glibc keeps what several threads freed, and resident memory grows by it.
+      ...(then === undefined ? {} : { MALLOC_ARENA_MAX: '1' }),
+    },
     count,
     ...(then === undefined ? {} : { then }),
   });
