@@ -11,8 +11,8 @@ export interface SaverOptions {
   readonly system: System;
 }
 
-/** Writing takes at most a twentieth of the time. */
-const restFactor = 20;
+/** Writing takes at most a fiftieth of the time. */
+const restFactor = 50;
 const retryMs = 5000;
 const reportEveryMs = 60_000;
 
