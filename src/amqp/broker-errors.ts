@@ -114,6 +114,12 @@ export function explainChannelError(thrown: unknown, subject: string): CeleryErr
   if (thrown instanceof CeleryError) return thrown;
   const error = asError(thrown);
   const cause = { cause: error };
+  if (error.message.includes('transient_nonexcl_queues')) {
+    return new ImproperlyConfigured(
+      `${subject} is neither durable nor exclusive, and this broker takes no such queues (RabbitMQ 4). Make it durable, or exclusive to its connection.`,
+      cause,
+    );
+  }
   switch (codeOf(error)) {
     case replyCode.preconditionFailed:
       return mismatch(error) ?? new ImproperlyConfigured(`${subject}: the broker refused it: ${said(error)}`, cause);

@@ -85,7 +85,7 @@ type Life =
 
 /** A connection that lived this long ended the row of failures before it. */
 const settledAfterMs = 5_000;
-/** A wait between attempts is cut short by `hurry()`, but not to less than this after the last attempt. */
+/** However much of a hurry somebody is in. */
 const shortestRestMs = 1_000;
 
 /**
@@ -112,7 +112,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   #failures = 0;
   #lastError: CeleryError | undefined;
   #blockedReason: string | undefined;
-  #nap: AbortController | undefined;
+  #nap: { readonly abort: AbortController; isHurried: boolean } | undefined;
   #lastAttemptAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: ConnectionOptions) {
@@ -199,10 +199,14 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     }
   }
 
-  /** Ends a wait between two attempts, unless the last attempt was a moment ago: somebody wants to publish. */
+  /** Somebody wants to publish: a wait between two attempts ends, but not before a second has passed since the last. */
   hurry(): void {
-    if (this.#nap === undefined) return;
-    if (this.system.monotonic() - this.#lastAttemptAt >= shortestRestMs) this.#nap.abort();
+    const nap = this.#nap;
+    if (nap === undefined || nap.isHurried) return;
+    nap.isHurried = true;
+    const restMs = shortestRestMs - (this.system.monotonic() - this.#lastAttemptAt);
+    if (restMs <= 0) nap.abort.abort();
+    else this.system.after(restMs, () => nap.abort.abort());
   }
 
   /** For good: says goodbye within two seconds, or destroys the socket. */
@@ -213,7 +217,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     this.#blockedReason = undefined;
     if (life.kind === 'connecting') {
       life.abort.abort();
-      this.#nap?.abort();
+      this.#nap?.abort.abort();
       await life.opened.catch(() => undefined);
     }
     if (life.kind === 'open') await life.link.close();
@@ -268,8 +272,9 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       if (attempt >= limit || isHopeless) throw this.#fail(outcome);
       const delayMs = this.#nextDelayMs();
       this.#log.warn({ err: outcome, delaySeconds: delayMs / 1000 }, 'The broker cannot be reached; trying again');
-      this.#tell('retrying', { attempt: attempt + 1, delayMs, error: outcome });
-      await this.#sleep(delayMs, signal);
+      const nap = this.#sleep(delayMs, signal);
+      this.#tell('retrying', { attempt: attempt + 1, delayMs, error: outcome }); // who is in a hurry may say so
+      await nap;
     }
     throw new OperationalError(`The connection '${this.name}' was closed while connecting.`);
   }
@@ -313,8 +318,8 @@ export class Connection extends EventEmitter<ConnectionEvents> {
 
   async #sleep(delayMs: number, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
-    this.#nap = new AbortController();
-    await this.system.sleep(delayMs, this.#nap.signal).catch(() => undefined);
+    this.#nap = { abort: new AbortController(), isHurried: false };
+    await this.system.sleep(delayMs, this.#nap.abort.signal).catch(() => undefined);
     this.#nap = undefined;
   }
 

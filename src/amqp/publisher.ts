@@ -130,6 +130,7 @@ export class Publisher {
     this.#plain = new PlainSender(connection, this.#log);
     connection.on('open', this.#onOpen);
     connection.on('lost', this.#onLost);
+    connection.on('retrying', this.#onRetrying);
     connection.on('unblocked', this.#onFlow);
     connection.on('heard', this.#onFlow);
   }
@@ -159,6 +160,7 @@ export class Publisher {
         this.#send(job);
       } else {
         this.#line.push(job);
+        this.connection.hurry();
         this.#prepare();
       }
     });
@@ -287,7 +289,6 @@ export class Publisher {
 
   async #open(isPlainWanted: boolean): Promise<void> {
     try {
-      this.connection.hurry();
       await this.connection.connect();
       if (isPlainWanted) await this.#plain.prepare();
       else await this.#openWire();
@@ -453,6 +454,7 @@ export class Publisher {
     const { connection } = this;
     connection.off('open', this.#onOpen);
     connection.off('lost', this.#onLost);
+    connection.off('retrying', this.#onRetrying);
     connection.off('unblocked', this.#onFlow);
     connection.off('heard', this.#onFlow);
     this.#deadlines.close();
@@ -479,6 +481,10 @@ export class Publisher {
   readonly #onLost = (): void => {
     this.#plain.onLost();
     if (this.#wire !== undefined) this.#onWireGone(this.#wire);
+  };
+
+  readonly #onRetrying = (): void => {
+    if (!this.#line.isEmpty) this.connection.hurry();
   };
 
   readonly #onFlow = (): void => {

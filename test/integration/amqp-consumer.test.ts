@@ -363,6 +363,17 @@ describe('a consumer', () => {
     expect(connection.epoch).toBe(1);
   });
 
+  it('is asked before others when its arguments say so', async () => {
+    await using world = new World(broker.url);
+    const queue = aQueue();
+    const { deliveries: low } = await world.consumer({ connection, queues: [queue] });
+    const preferred = queue.with({ consumerArguments: { 'x-priority': 5 } });
+    const { deliveries: high } = await world.consumer({ connection, queues: [preferred] });
+    await fill(queue, range(10));
+    await until(() => high.length + low.length === 10, { what: 'ten messages' });
+    expect([high.length, low.length]).toEqual([10, 0]);
+  });
+
   it('takes another name when its own is still locked by somebody else', async () => {
     await using world = new World(broker.url);
     const queue = aQueue({ exclusive: true, autoDelete: true, durable: false, expires: 60, exchange: '' });

@@ -19,6 +19,7 @@ import {
   PublishTimeoutError,
   UnroutableError,
 } from '../../src/core/errors.ts';
+import { nodeSystem } from '../../src/core/system.ts';
 import { type TestBroker, testBroker } from '../support/broker.ts';
 import { until } from '../support/until.ts';
 import {
@@ -347,6 +348,23 @@ describe('when the connection is lost', () => {
     expect((await error).message).toMatch(/sent 3 times and may be there or not/);
     expect(over.metrics.republished).toBe(2);
     expect(await readyIn(queue)).toBe(3);
+  });
+
+  it('one publish is enough to have the broker asked each second, however long it was away', async () => {
+    await using world = new World(broker.url, { ...nodeSystem(), random: () => 0.99 });
+    const proxy = world.adopt(await FaultProxy.open(broker.url));
+    const over = await world.connected({ urls: proxy.url, retry: { firstDelayMs: 60_000, longestDelayMs: 60_000 } });
+    const publisher = aPublisher(world, over, { publishTimeoutSeconds: 10 });
+    const queue = aQueue();
+    await publisher.declare([queue]);
+    proxy.refuse();
+    proxy.cut();
+    await until(() => over.state === 'connecting', { what: 'the loss' });
+    const work = publisher.publish(toQueue(queue.name));
+    await until(() => over.metrics.connectFailures >= 2, { what: 'two attempts' });
+    proxy.thaw();
+    await work; // a backoff of 60 s does not make it late
+    expect(over.epoch).toBe(2);
   });
 
   it('declaring is waited for, and done again in the new epoch', async () => {

@@ -11,6 +11,7 @@ import {
   purgeQueue,
   Queue,
 } from '../../src/amqp/index.ts';
+import { startBroker } from '../../src/broker/index.ts';
 import { AccessRefused, DeclarationMismatch, ImproperlyConfigured } from '../../src/core/errors.ts';
 import { nodeSystem } from '../../src/core/system.ts';
 import { type TestBroker, testBroker } from '../support/broker.ts';
@@ -259,6 +260,15 @@ describe('declaring', () => {
     const refused = await reasonOf(send(internal, 'k'));
     expect(refused).toBeInstanceOf(AccessRefused);
     expect(refused.message).toContain(internal.name);
+  });
+
+  it('explains that a broker takes no queues that are neither durable nor exclusive', async () => {
+    await using strict = await startBroker({ strict: true });
+    await using world = new World(strict.url);
+    const apart = await world.connected();
+    const error = await reasonOf(declareQueues(apart, [new Queue('q', { durable: false, autoDelete: true })]));
+    expect(error).toBeInstanceOf(ImproperlyConfigured);
+    expect(error.message).toMatch(/Queue 'q' is neither durable nor exclusive.*RabbitMQ 4/);
   });
 
   it('explains an exchange type that the broker does not know', async () => {
