@@ -8,6 +8,7 @@ import { type AppLocation, findApp } from '../app/loader.ts';
 import { nodeSystem, type System } from '../core/system.ts';
 import { CommandError, exitCodes } from './exit-codes.ts';
 import { createLogger, levelNamed } from './logger.ts';
+import type { Terminal } from './screen/terminal.ts';
 
 /** Options that stand before or after any command. */
 export interface GlobalOptions {
@@ -31,6 +32,8 @@ export interface Output {
 export interface CommandContext {
   readonly stdout: Output;
   readonly stderr: Output;
+  /** Where somebody sits who presses keys; undefined when output or input is no terminal. */
+  readonly terminal?: Terminal | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 

@@ -9,7 +9,9 @@ import { runProgram } from './program.ts';
 
 /** Runs the command line; resolves to the exit code. Never rejects. */
 export async function main(argv: readonly string[]): Promise<number> {
-  const context: CommandContext = { stdout: process.stdout, stderr: process.stderr, env: process.env };
+  const { env, stderr, stdin, stdout } = process;
+  const terminal = stdin.isTTY && stdout.isTTY ? { input: stdin, output: stdout } : undefined;
+  const context: CommandContext = { stdout, stderr, terminal, env };
   try {
     return await runProgram(argv, packageVersion(), context);
   } catch (error) {

@@ -5,6 +5,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { beatCommand } from './commands/beat.ts';
 import { callCommand } from './commands/call.ts';
 import { controlCommand } from './commands/control.ts';
+import { eventsCommand } from './commands/events.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { reportCommand } from './commands/report.ts';
 import { resultCommand } from './commands/result.ts';
@@ -24,6 +25,7 @@ const commands: readonly DefineCommand[] = [
   statusCommand,
   inspectCommand,
   controlCommand,
+  eventsCommand,
   reportCommand,
 ];
 

@@ -56,12 +56,12 @@ export function eventRoutingKey(type: string): string {
 
 /** One event as a map. @throws {EncodeError} */
 export function encodeEvent(event: EventRecord, codec: Codec, serializer = 'json'): Envelope {
-  return envelope(toWire(event), event.hostname, codec, serializer);
+  return envelope(eventToWire(event), event.hostname, codec, serializer);
 }
 
 /** Several events as a list; the `hostname` header is that of the first. @throws {EncodeError} */
 export function encodeEvents(events: readonly EventRecord[], codec: Codec, serializer = 'json'): Envelope {
-  return envelope(events.map(toWire), events[0]?.hostname ?? '', codec, serializer);
+  return envelope(events.map(eventToWire), events[0]?.hostname ?? '', codec, serializer);
 }
 
 function envelope(value: unknown, hostname: string, codec: Codec, serializer: string): Envelope {
@@ -69,8 +69,8 @@ function envelope(value: unknown, hostname: string, codec: Codec, serializer: st
   return { properties: { contentType, contentEncoding, deliveryMode: 1, priority: 0 }, headers: { hostname }, body };
 }
 
-/** In Python's order: who and when, what it is about, the type last. */
-function toWire(event: EventRecord): Record<string, unknown> {
+/** An event as its wire map, in Python's order: who and when, what it is about, the type last. */
+export function eventToWire(event: EventRecord): Record<string, unknown> {
   const { type, hostname, timestamp, utcoffset, pid, clock, ...fields } = event;
   const map: Record<string, unknown> = { hostname, utcoffset, pid, clock };
   for (const [name, value] of Object.entries(fields)) setOwn(map, toWireName.get(name) ?? name, value);

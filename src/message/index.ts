@@ -15,7 +15,7 @@ export {
   maxControlBytes,
 } from './control-message.ts';
 export type { DecodedEvents, EventRecord } from './event-message.ts';
-export { decodeEvents, encodeEvent, encodeEvents, eventRoutingKey } from './event-message.ts';
+export { decodeEvents, encodeEvent, encodeEvents, eventRoutingKey, eventToWire } from './event-message.ts';
 export type { ErrorRegistry, ExceptionMap } from './exception.ts';
 export {
   createErrorRegistry,
@@ -47,6 +47,6 @@ export {
   timeValue,
   uuidValue,
 } from './serialization/typed-values.ts';
-export { toOutgoing } from './task-again.ts';
+export { toOutgoing, withoutBrokerHeaders } from './task-again.ts';
 export type { Embed, OutgoingTask, SignatureMap, TaskBody, TaskMessage } from './task-message.ts';
 export { crashesHeader, decodeTask, decodeTaskBody, encodeTask } from './task-message.ts';

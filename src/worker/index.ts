@@ -1,4 +1,5 @@
 /** The worker: what other rooms may use. */
 export { type AutoscaleBounds, parseAutoscale } from './autoscale.ts';
+export { perSecond } from './rate-limits.ts';
 export { versionReport } from './version.ts';
 export { Worker, type WorkerInfo, type WorkerOptions } from './worker.ts';

@@ -1,8 +1,6 @@
 /**
  * `celery-ts beat`: parse, run beat until a signal comes, save and exit. `--list` shows what is coming instead.
  */
-import { spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { maskedUrl, parseBrokerUrls } from '../../amqp/index.ts';
 import { connectionOptions } from '../../app/index.ts';
@@ -11,7 +9,8 @@ import { CloseStack } from '../../core/close-stack.ts';
 import { packageVersion } from '../../core/package-version.ts';
 import { type BeatCommandOptions, type PreparedBeat, prepareBeat } from '../beat.ts';
 import { type CommandContext, type LoadedApp, loadCommandApp, say } from '../context.ts';
-import { CommandError, exitCodes } from '../exit-codes.ts';
+import { detach } from '../detach.ts';
+import { exitCodes } from '../exit-codes.ts';
 import { createPidfile } from '../pidfile.ts';
 import type { DefineCommand } from '../program.ts';
 import { loglevelOption } from './worker.ts';
@@ -26,8 +25,6 @@ interface Options extends BeatCommandOptions {
 }
 
 const listedRuns = 5;
-/** A detached beat that cannot start says so by then. */
-const detachWaitMs = 1500;
 
 export const beatCommand: DefineCommand = (context, run) =>
   new Command('beat')
@@ -45,7 +42,7 @@ export const beatCommand: DefineCommand = (context, run) =>
     .action((options: Options, command: Command) => run(runBeat(context, options, command)));
 
 async function runBeat(context: CommandContext, options: Options, command: Command): Promise<number> {
-  if (options.detach === true && options.list !== true) return detach(options.logfile);
+  if (options.detach === true && options.list !== true) return detach('beat', options.logfile);
   await using opened = new CloseStack();
   const stop = new AbortController();
   opened.defer(onStopSignals(() => stop.abort()));
@@ -74,40 +71,6 @@ function onStopSignals(stop: () => void): () => void {
   return () => {
     for (const name of names) process.off(name, handle);
   };
-}
-
-/** Starts the same command again, in the background; waits a little for it to fail. */
-async function detach(logfile: string | undefined): Promise<number> {
-  const args = process.argv.slice(1).filter((word) => word !== '--detach');
-  const { CELERY_BEAT_DETACH: _mine, ...env } = process.env;
-  const output = logfile === undefined ? 'ignore' : openLog(logfile);
-  const child = spawn(process.execPath, [...process.execArgv, ...args], {
-    detached: true,
-    stdio: ['ignore', output, output],
-    env,
-  });
-  if (typeof output === 'number') closeSync(output);
-  const ended = new Promise<number>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code) => resolve(code ?? exitCodes.failed));
-  });
-  const started = new Promise<undefined>((resolve) => {
-    setTimeout(() => resolve(undefined), detachWaitMs);
-  });
-  const code = await Promise.race([ended, started]);
-  child.unref();
-  if (code === undefined) return exitCodes.done;
-  const where = logfile === undefined ? '--logfile shows why' : `see ${logfile}`;
-  throw new CommandError(`Beat ended as soon as it was started (${where}).`, code === 0 ? exitCodes.failed : code);
-}
-
-function openLog(path: string): number {
-  try {
-    return openSync(path, 'a', 0o644);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new CommandError(`The log file ${path} cannot be made: ${why}`, exitCodes.cannotCreate);
-  }
 }
 
 function banner({ app, system }: LoadedApp, beat: PreparedBeat, options: Options): string {

@@ -116,6 +116,13 @@ async function runWorker(context: CommandContext, options: Options, command: Com
         flags,
         selection: { only: options.queues, except: options.excludeQueues },
         purge: options.purge,
+        autoscale: options.autoscale,
+        features: {
+          gossip: options.withoutGossip !== true,
+          mingle: options.withoutMingle !== true,
+          heartbeat: options.withoutHeartbeat !== true,
+          heartbeatInterval: options.heartbeatInterval,
+        },
         onShutdownAsked: (reason) => {
           say(context, `worker: Warm shutdown (${reason})`);
           signals.stop();
@@ -144,22 +151,22 @@ async function runWorker(context: CommandContext, options: Options, command: Com
   }
 }
 
-/** SIGTERM and SIGINT stop warmly, a second one or SIGQUIT coldly; remote control stops warmly, once. */
+/** SIGTERM and SIGINT stop warmly, a second one or SIGQUIT coldly. */
 class StopSignals {
-  readonly #onSignal: (name: string, count: number) => void;
+  readonly #onSignal: (name: NodeJS.Signals, count: number) => void;
   readonly first: Promise<void>;
   #resolveFirst: () => void = () => {};
   #cold: () => void = () => {};
   readonly #isCold: Promise<'cold'>;
   #count = 0;
-  readonly #handler = (name: string): void => {
+  readonly #handler = (name: NodeJS.Signals): void => {
     this.#count += 1;
     this.#onSignal(name, this.#count);
     this.#resolveFirst();
     if (this.#count > 1 || name === 'SIGQUIT') this.#cold();
   };
 
-  constructor(onSignal: (name: string, count: number) => void) {
+  constructor(onSignal: (name: NodeJS.Signals, count: number) => void) {
     this.#onSignal = onSignal;
     this.first = new Promise((resolve) => {
       this.#resolveFirst = resolve;
@@ -174,11 +181,6 @@ class StopSignals {
   stop(): void {
     this.#count = Math.max(this.#count, 1);
     this.#resolveFirst();
-  }
-
-  /** Remote control asks: the same as the first signal; asking again changes nothing. */
-  ask(reason: string): void {
-    if (this.#count === 0) this.#handler(reason);
   }
 
   async stopWorker(worker: Worker, { app, system }: LoadedApp): Promise<{ how: 'warm' | 'cold'; exitCode: number }> {
