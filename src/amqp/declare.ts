@@ -87,6 +87,8 @@ class Declarer {
     const subject = `Queue '${queue.name}'`;
     if (queue.passive) {
       const { queue: name, ...counts } = await this.#check(subject, (channel) => channel.checkQueue(queue.name));
+      // Its own exchange is somebody else's business; what was asked for beside it is not.
+      for (const binding of queue.bindings) if (binding.exchange !== queue.exchange) await this.#bind(name, binding);
       return { name, ...counts };
     }
     const answer = await this.#ask(subject, (channel) =>

@@ -27,6 +27,8 @@ export class Delays {
 
 function endOf(target: DelayTarget, queue: Queue | undefined): Queue {
   if (queue !== undefined) return reachable(queue, target);
+  // A queue that is not the app's, a dead-letter queue say: it must be there, and is only bound.
+  if (target.exchange === '') return reachable(new Queue(target.routingKey, { passive: true }), target);
   // An exchange that the caller named: it must be there, and is only bound to the levels.
   const exchange = new Exchange(target.exchange, { passive: true });
   const carrier = new Queue(target.exchange, { exchange, noDeclare: true });

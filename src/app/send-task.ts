@@ -121,7 +121,9 @@ export function composeMessage(
   const { exchange, routingKey } =
     'queue' in address ? composer.router.route(task.task, { queue: address.queue }) : address;
   const queue = 'queue' in address ? address.queue : exchange === '' ? routingKey : undefined;
-  return publish(composer, { ...options, ...task }, { exchange, routingKey }, queue, noOptions, system.now());
+  const now = system.now();
+  const whole = { ...options, ...task, expirationMs: task.expirationMs ?? lifeLeft(task.expires, now) };
+  return publish(composer, whole, { exchange, routingKey }, queue, noOptions, now);
 }
 
 /** The publication of a message: straight to its target, or through the broker's delay levels when its time is far. */
@@ -174,6 +176,12 @@ function guarantees(config: Config, call: CallOptions): { confirm: boolean; mand
 function expiryMs(expires: number | Date | undefined, now: number): number | undefined {
   if (expires === undefined) return undefined;
   return expires instanceof Date ? expires.getTime() : now + expires * 1000;
+}
+
+/** What is left of a message's time when it is sent again. */
+function lifeLeft(expires: OutgoingTask['expires'], now: number): number | undefined {
+  const at = typeof expires === 'string' ? Date.parse(expires) : expires;
+  return at === undefined || Number.isNaN(at) ? undefined : Math.max(0, Math.round(at - now));
 }
 
 function checkLimits(taskName: string, soft: number | undefined, hard: number | undefined): void {

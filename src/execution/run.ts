@@ -124,7 +124,7 @@ export class TaskRun implements Run {
   /** The same message again: id, group, root, callbacks and headers kept, one more retry (protocol 5.6). */
   #scheduleRetry(options: RetryOptions & { readonly etaMs: number }): void {
     const { host, job, message } = this;
-    const again = toOutgoing(message, this.body, {
+    let again = toOutgoing(message, this.body, {
       eta: options.etaMs,
       retries: message.retries + 1,
       parentId: message.parentId ?? job.id,
@@ -135,9 +135,9 @@ export class TaskRun implements Run {
         priority: options.priority,
         timeLimit: options.timeLimit,
         softTimeLimit: options.softTimeLimit,
-        headers: options.headers === undefined ? undefined : { ...message.headers, ...options.headers },
       }),
     });
+    if (options.headers !== undefined) again = { ...again, headers: { ...again.headers, ...options.headers } };
     const publication = host.prepareMessage(again, sameAddress(job.deliveryInfo, options));
     if (publication !== undefined) this.publications.push(publication);
   }

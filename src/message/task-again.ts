@@ -65,6 +65,11 @@ export function toOutgoing(
 /** Headers that the broker adds when a message dies or is delivered again. */
 const brokerHeaders = /^x-(?:death$|first-death-|last-death-|delivery-count$|acquired-count$)/;
 
+/** The headers of a message that is published again as it is: without the traces the broker left on it. */
+export function withoutBrokerHeaders(headers: Fields): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(headers).filter(([key]) => !brokerHeaders.test(key)));
+}
+
 function customHeaders(headers: Fields): Record<string, unknown> {
   const custom: Record<string, unknown> = {};
   for (const key of Object.keys(headers)) {

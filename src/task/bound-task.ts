@@ -5,6 +5,7 @@
 import type { Signature } from '../canvas/index.ts';
 import { MaxRetriesExceededError, Retry } from '../core/errors.ts';
 import type { Logger } from '../core/system.ts';
+import { pythonRepr, pythonTupleRepr } from '../message/index.ts';
 import type { Run, TaskRequest } from './context.ts';
 import type { CallOptions, TaskOptions } from './options.ts';
 import { mayRetry, type RetryOptions } from './retry.ts';
@@ -75,7 +76,8 @@ export class BoundTask {
       throw (
         options.exc ??
         new MaxRetriesExceededError(
-          `Can't retry ${this.name}[${request.id}] args:${JSON.stringify(request.args.length)} kwargs: it was retried ${request.retries} times, and maxRetries is ${maxRetries}.`,
+          `Can't retry ${this.name}[${request.id}] args:${pythonTupleRepr(request.args)} kwargs:${pythonRepr(request.kwargs)}: it was retried ${request.retries} times, and maxRetries is ${maxRetries}.`,
+          { taskArgs: request.args, taskKwargs: request.kwargs },
         )
       );
     }

@@ -89,6 +89,19 @@ describe('a delayed task', () => {
     expect(arrivals[0]?.lateMs).toBeGreaterThanOrEqual(-1);
   });
 
+  it('is parked again after an earlier delay: the traces of that one do not make it a cycle', async () => {
+    await using broker = await testBroker();
+    const arrivals: Arrival[] = [];
+    await using app = delayedApp(broker.url, arrivals);
+    await using _worker = await startWorker(app);
+    await using old = delayedApp(broker.url, [], { taskDelayedDelivery: 'worker' });
+    const trace = { queue: 'celery-ts.delay.0', exchange: 'celery-ts.delay.0', reason: 'expired', count: 1 };
+    const headers = { 'x-death': [trace, { ...trace, queue: 'celery-ts.delay.1', exchange: 'celery-ts.delay.1' }] };
+    await old.sendTask('arrive', [Date.now() + 3_500], { queue: 'plain', countdown: 3.5, headers });
+    await until(() => arrivals.length === 1, { what: 'the arrival', withinSeconds: 10 });
+    expect(arrivals[0]?.lateMs).toBeGreaterThanOrEqual(-1);
+  });
+
   it('retried fifty times in a row is not lost', async () => {
     await using broker = await testBroker();
     await using app = new Celery('retries', { brokerUrl: broker.url, resultBackend: 'rpc://' });

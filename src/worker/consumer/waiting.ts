@@ -6,6 +6,7 @@ import { delayExchange } from '../../amqp/index.ts';
 import { type Celery, delayOf } from '../../app/index.ts';
 import type { Publication } from '../../core/envelope.ts';
 import type { Logger, System } from '../../core/system.ts';
+import { withoutBrokerHeaders } from '../../message/index.ts';
 import type { Request } from '../request.ts';
 
 export interface WaitingOptions {
@@ -100,7 +101,9 @@ export class Waiting {
     if (key === undefined) return undefined;
     const { body, properties } = request.delivery.envelope;
     const { expiration: _cutsLevelsShort, ...kept } = properties;
-    const headers = key.cc.length === 0 ? request.message.headers : { ...request.message.headers, CC: key.cc };
+    // A trace of an earlier delay would look like a cycle to the broker, and it drops what goes in a cycle.
+    const own = withoutBrokerHeaders(request.message.headers);
+    const headers = key.cc.length === 0 ? own : { ...own, CC: key.cc };
     return {
       envelope: { properties: kept, headers, body },
       exchange: delayExchange,
