@@ -17,7 +17,7 @@ import { ImproperlyConfigured } from '../core/errors.ts';
 import { Signal } from '../core/signal.ts';
 import { nodeSystem, type System } from '../core/system.ts';
 import { checkArguments, type ExecutionHost } from '../execution/index.ts';
-import { type Codec, createCodec, createErrorRegistry, type ErrorRegistry } from '../message/index.ts';
+import { type Codec, createCodec, createErrorRegistry, decodeTaskBody, type ErrorRegistry } from '../message/index.ts';
 import {
   type AnyResult,
   AsyncResult,
@@ -70,6 +70,7 @@ import { createRouter, type Router } from './router.ts';
 import { type Composed, type Composer, composeCall, composeMessage } from './send-task.ts';
 import type { CeleryConfig, Config, ConfigInput } from './settings.ts';
 import { Signals } from './signals.ts';
+import { Steps } from './steps.ts';
 
 /** Marks an app, across copies of this package. */
 export const appBrand: unique symbol = Symbol.for('celery-ts.app') as never;
@@ -108,6 +109,8 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
   readonly main: string;
   readonly tasks = new TaskRegistry();
   readonly signals: Signals;
+  /** Parts of your own that start and stop with a worker and its connection. Celery: `app.steps`. */
+  readonly steps = new Steps();
   /** What beat sends and when: add, pause, resume and remove entries, also while it runs in this process. */
   readonly beat = new ScheduleBook();
   /** The settings are there, before modules are imported: the place to add periodic tasks. Celery: `on_after_configure`. */
@@ -590,6 +593,16 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     return publisher.publish(publication);
   }
 
+  /** @internal Publishes the message of a task that a run has caused (a retry, a callback), with the signals of any other. */
+  async publishFollowUp(publication: Publication): Promise<void> {
+    const { headers, properties, body } = publication.envelope;
+    if (!this.#tellsOfPublishing() || typeof headers.task !== 'string') return this.publish(publication);
+    const { args, kwargs } = decodeTaskBody(headers, properties, body, this.codec);
+    const taskId = String(headers.id);
+    const eta = typeof headers.eta === 'string' ? new Date(headers.eta) : undefined;
+    await this.#publishWithSignals(publication, this.#queueOf(publication), headers.task, { taskId, args, kwargs, eta });
+  }
+
   #queueOf(publication: Publication): Queue | undefined {
     return publication.queue === undefined ? undefined : this.router.queues.get(publication.queue);
   }
@@ -608,12 +621,10 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     const backend = this.#connections?.openBackend ?? (await this.backend());
     const composed = this.compose(name, args, options);
     if (composed.ignoreResult !== true) await backend.expect(composed.taskId);
-    if (
-      this.signals.beforeTaskPublish.hasReceivers ||
-      this.signals.afterTaskPublish.hasReceivers ||
-      this.signals.taskSent.hasReceivers
-    ) {
-      await this.#publishWithSignals(name, args, options, composed);
+    if (this.#tellsOfPublishing()) {
+      const { taskId, publication, queue } = composed;
+      const { eta, groupId, kwargs = {} } = options;
+      await this.#publishWithSignals(publication, queue, name, { taskId, args, kwargs, eta, taskset: groupId });
     } else await this.publish(composed.publication, composed.queue);
     if (this.config.taskSendSentEvent) await this.#announce(name, composed, options);
     const run = currentRun();
@@ -621,30 +632,27 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     return new AsyncResult(composed.taskId, this, { ignored: composed.ignoreResult === true });
   }
 
+  #tellsOfPublishing(): boolean {
+    const { afterTaskPublish, beforeTaskPublish, taskSent } = this.signals;
+    return beforeTaskPublish.hasReceivers || afterTaskPublish.hasReceivers || taskSent.hasReceivers;
+  }
+
   async #publishWithSignals(
-    name: string,
-    args: readonly unknown[],
-    options: CallOptions,
-    composed: Composed,
+    publication: Publication,
+    queue: Queue | undefined,
+    task: string,
+    sent: { taskId: string; args: readonly unknown[]; kwargs: unknown; eta?: Date | undefined; taskset?: string | undefined },
   ): Promise<void> {
-    const { envelope, exchange, routingKey } = composed.publication;
+    const { envelope, exchange, routingKey } = publication;
     const headers = { ...envelope.headers };
     const properties: Record<string, unknown> = { ...envelope.properties };
-    const news = { body: envelope.body, exchange, routingKey, headers, properties };
-    await this.signals.beforeTaskPublish.send(name, news);
-    await this.publish(
-      { ...composed.publication, envelope: { properties, headers, body: envelope.body } },
-      composed.queue,
-    );
-    await this.signals.afterTaskPublish.send(name, news);
-    await this.signals.taskSent.send(name, {
-      taskId: composed.taskId,
-      task: name,
-      args,
-      kwargs: options.kwargs ?? {},
-      eta: options.eta,
-      taskset: options.groupId,
-    });
+    const declare = queue === undefined ? [] : [queue];
+    const news = { body: envelope.body, exchange, routingKey, headers, properties, declare };
+    await this.signals.beforeTaskPublish.send(task, news);
+    await this.publish({ ...publication, envelope: { properties, headers, body: envelope.body } }, queue);
+    await this.signals.afterTaskPublish.send(task, news);
+    const { eta, taskset } = sent;
+    await this.signals.taskSent.send(task, { ...sent, task, eta, taskset });
   }
 
   /** The event `task-sent`: what went where. */

@@ -7,3 +7,14 @@ export { controlTopology, eventQueueOptions, type UserCommand } from './remote.t
 export { delayOf } from './send-task.ts';
 export { type CeleryConfig, type Config, type ConfigInput, settingNames } from './settings.ts';
 export { type Publishing, type RequestView, Signals } from './signals.ts';
+export {
+  type ConsumerContext,
+  ConsumerStep,
+  type PoolContext,
+  type StepConsumer,
+  type StepMessage,
+  StepSet,
+  Steps,
+  type StepTimer,
+  type WorkerContext,
+} from './steps.ts';

@@ -18,6 +18,7 @@ import { poolOptions } from './pool-options.ts';
 import { RateLimits } from './rate-limits.ts';
 import { greet, openDispatcher, openRemote } from './remote.ts';
 import { Revoked } from './revoked.ts';
+import { WorkerSteps } from './steps.ts';
 
 export interface WorkerOptions {
   readonly nodeName: string;
@@ -69,6 +70,7 @@ export class Worker {
   readonly connection: Connection;
   readonly consumer: Consumer;
   readonly tasks: TaskService;
+  readonly steps: WorkerSteps;
   readonly #opened: CloseStack;
   readonly #log: Logger;
   #stopping: Promise<void> | undefined;
@@ -80,6 +82,7 @@ export class Worker {
     this.connection = parts.connection;
     this.consumer = parts.consumer;
     this.tasks = parts.tasks;
+    this.steps = parts.steps;
     this.#opened = opened;
     this.#log = app.system.log.child({ name: 'celery.worker' });
   }
@@ -106,6 +109,7 @@ export class Worker {
 
   async #stop(): Promise<void> {
     this.#log.debug('Stopping: no more messages are taken');
+    await this.steps.close();
     await this.consumer.pause();
     await this.tasks.stop();
     await this.pool.close();
@@ -120,6 +124,7 @@ export class Worker {
     await this.consumer.pause();
     await this.tasks.stop();
     await this.pool.terminate();
+    await this.steps.stop('terminate');
     await this.stop();
   }
 }
@@ -133,6 +138,7 @@ interface Parts {
   readonly connection: Connection;
   readonly consumer: Consumer;
   readonly tasks: TaskService;
+  readonly steps: WorkerSteps;
 }
 
 /** The start, downwards; what is opened is closed upwards. */
@@ -149,8 +155,8 @@ async function openWorker(
   await app.loaded;
   const { config, signals } = app;
   await signals.workerInit.send(nodeName, {});
-  const queues = app.router.consumed({ ...given.selection, node: nodeName });
   await signals.celerydAfterSetup.send(nodeName, { instance: given, conf: app.conf });
+  const queues = app.router.consumed({ ...given.selection, node: nodeName });
 
   const backend = await app.backend();
   const size = given.autoscale?.min || (given.concurrency ?? config.workerConcurrency ?? availableParallelism());
@@ -160,6 +166,9 @@ async function openWorker(
   const prefetch = prefetchFor((given.autoscale?.max ?? pool.size) * (pool.slots / pool.size));
   const info: WorkerInfo = { nodeName, queues, pool: pool.name, concurrency: pool.size, prefetch };
   given.onConfigured?.(info);
+  const steps = new WorkerSteps({ app, nodeName, pool, options: { ...given } });
+  opened.defer(() => steps.stop());
+  await steps.start();
 
   const connection = opened.adopt(new Connection(consumingOptions(app, nodeName)));
   reportNews(connection, log);
@@ -173,6 +182,8 @@ async function openWorker(
   if (given.features?.mingle !== false && config.workerEnableRemoteControl) await greet(app, nodeName, revoked);
 
   let consumer: Consumer | undefined;
+  opened.defer(() => steps.stopConsumer());
+  await steps.startConsumer({ connection, eventDispatcher: events, consumer: () => consumer });
   const tasks: TaskService = new TaskService({
     app,
     pool,
@@ -225,6 +236,7 @@ async function openWorker(
     given.features ?? {},
     opened,
   );
+  await steps.started();
   await signals.workerReady.send(nodeName, {});
-  return { info, pool, connection, consumer, tasks };
+  return { info, pool, connection, consumer, tasks, steps };
 }
