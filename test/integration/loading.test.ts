@@ -1,6 +1,16 @@
 /** The built package, in a process of its own: whichever file the user has, it meets the copy that runs. */
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -98,4 +108,18 @@ it('takes apps of another copy by their brand, and knows the program of that cop
   const { otherProgram } = await import(join(installed, 'node_modules', 'celery-ts', 'dist', 'app', 'load-module.js'));
   expect(otherProgram(other)).toBe(join(other, 'node_modules', 'celery-ts', 'bin', 'celery-ts.js'));
   expect([otherProgram(installed), otherProgram(bare)]).toEqual([undefined, undefined]);
+});
+
+it('hands the command line over to the copy in the folder, so that the app is one of its own', async () => {
+  const program = join(installed, 'node_modules', 'celery-ts', 'bin', 'celery-ts.js');
+  const marked = join(other, 'node_modules', 'celery-ts', 'package.json');
+  writeFileSync(marked, readFileSync(marked, 'utf8').replace(/"version": "[^"]*"/, '"version": "9.9.9-local"'));
+  const version = async (cwd: string, ...args: string[]): Promise<string> =>
+    (await run(process.execPath, [program, ...args, '--version'], { cwd })).stdout.trim();
+  expect(await version(other)).toBe('9.9.9-local');
+  expect(await version(bare)).not.toBe('9.9.9-local');
+  expect(await version(bare, '--workdir', other)).toBe('9.9.9-local');
+  expect(await version(other, `--workdir=${bare}`)).not.toBe('9.9.9-local');
+  const { stdout } = await run(process.execPath, [program, 'report', '-A', './plain.mjs'], { cwd: other });
+  expect(stdout).toContain('9.9.9-local');
 });
