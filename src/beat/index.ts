@@ -7,6 +7,7 @@ export { FileInUse } from './file-lock.ts';
 export type { BeatHost, BeatSettings, DueRun } from './host.ts';
 export { type LeaderOptions, LeaderStore, stateQueue } from './leader.ts';
 export { runId } from './run-id.ts';
+export type { SavedEntry, SavedSchedule } from './saved-schedule.ts';
 export type { Scheduler, SchedulerClass, SchedulerContext } from './scheduler.ts';
 export { type CreateScheduler, schedulerNamed } from './schedulers.ts';
 export {

@@ -3,7 +3,7 @@
  * `@daily`, names, `L`, `#`, `?`), placed in time by our own rules for zones. When both day fields are restricted
  * either may match, as in cron and unlike `crontab({…})`.
  */
-import { CronExpressionParser } from 'cron-parser';
+import { createRequire } from 'node:module';
 import { ScheduleError } from './errors.ts';
 import type { Schedule, ScheduleJson } from './schedule-port.ts';
 import { TimeZone } from './time-zone.ts';
@@ -68,7 +68,15 @@ function readExpression(expression: string): WallPattern {
   };
 }
 
-function parse(expression: string): ReturnType<typeof CronExpressionParser.parse>['fields'] {
+const require = createRequire(import.meta.url);
+
+/** Loaded when the first expression is read: it takes 10 ms, and most programs, the pool's children too, read none. */
+function cronParser(): typeof import('cron-parser') {
+  return require('cron-parser');
+}
+
+function parse(expression: string): ReturnType<typeof import('cron-parser').CronExpressionParser.parse>['fields'] {
+  const { CronExpressionParser } = cronParser();
   try {
     // The seed decides what `H` stands for: the same at each start.
     return CronExpressionParser.parse(expression, { tz: 'UTC', hashSeed: expression }).fields;

@@ -3,6 +3,7 @@
  * Types, and the checks that the table uses; what they mean is for the router, beat and the rest.
  */
 import { type Exchange, Queue, type QueueOptions } from '../../amqp/index.ts';
+import type { ScheduleEntryInput } from '../../schedules/index.ts';
 import type { TaskAnnotations } from '../../task/index.ts';
 import { isRecord, unfit } from './setting.ts';
 
@@ -85,23 +86,15 @@ export interface RetryPolicy {
 }
 
 /** One entry of `beatSchedule`. */
-export interface BeatEntry {
-  readonly task: string;
-  /** Seconds, or a `crontab`, `solar` or `schedule`. */
-  readonly schedule: number | object;
-  readonly args?: readonly unknown[] | undefined;
-  readonly kwargs?: Readonly<Record<string, unknown>> | undefined;
-  readonly options?: Readonly<Record<string, unknown>> | undefined;
-  readonly relative?: boolean | undefined;
-  readonly [more: string]: unknown;
-}
+export type BeatEntry = ScheduleEntryInput;
 
 export type BeatSchedule = Readonly<Record<string, BeatEntry>>;
 
 export function beatSchedule(value: unknown): BeatSchedule {
   if (!isRecord(value)) return unfit('an object of entries by name', value);
   for (const [name, entry] of Object.entries(value)) {
-    if (!isRecord(entry) || typeof entry.task !== 'string') return unfit(`entries with a task; '${name}' is`, entry);
+    const hasTask = isRecord(entry) && (typeof entry.task === 'string' || Object(entry.task) === entry.task);
+    if (!hasTask) return unfit(`entries with a task; '${name}' is`, entry);
     if (entry.schedule === undefined) return unfit(`entries with a schedule; '${name}' has none:`, entry);
   }
   return value as BeatSchedule;
