@@ -8,6 +8,7 @@ import type { Celery, Selection } from '../app/index.ts';
 import type { AppLocation } from '../app/loader.ts';
 import { CloseStack } from '../core/close-stack.ts';
 import type { Logger } from '../core/system.ts';
+import type { EventDispatcher } from '../events/index.ts';
 import { definition } from '../task/index.ts';
 import { type AutoscaleBounds, Autoscaler } from './autoscale.ts';
 import { consumingOptions, reportNews } from './connection.ts';
@@ -160,8 +161,13 @@ async function openWorker(
 
   const backend = await app.backend();
   const size = given.autoscale?.min || (given.concurrency ?? config.workerConcurrency ?? availableParallelism());
-  const pool = await openPool(given.pool ?? config.workerPool, poolOptions(app, given, size, backend.form));
-  opened.defer(() => pool.terminate());
+  // Children load while the neighbours are asked what they know: a second that nobody has to wait for twice.
+  const opening = openPool(given.pool ?? config.workerPool, poolOptions(app, given, size, backend.form));
+  opened.defer(async () => (await opening.catch(() => undefined))?.terminate());
+  opening.catch(() => undefined); // awaited below, unless the connection fails first
+  const revoked = new Revoked();
+  const { connection, events } = await openConnection(app, given, queues, revoked, opened, signal);
+  const pool = await opening;
   const prefetchFor = (slots: number): number => slots * config.workerPrefetchMultiplier;
   const prefetch = prefetchFor((given.autoscale?.max ?? pool.size) * (pool.slots / pool.size));
   const info: WorkerInfo = { nodeName, queues, pool: pool.name, concurrency: pool.size, prefetch };
@@ -169,17 +175,7 @@ async function openWorker(
   const steps = new WorkerSteps({ app, nodeName, pool, options: { ...given } });
   opened.defer(() => steps.stop());
   await steps.start();
-
-  const connection = opened.adopt(new Connection(consumingOptions(app, nodeName)));
-  reportNews(connection, log);
-  await connection.connect(signal);
-  if (given.purge === true) for (const queue of queues) await purgeQueue(connection, queue.name);
-
-  const revoked = new Revoked();
   const limits = new RateLimits((name) => app.tasks.get(name)?.[definition].resolved().rateLimit);
-  const events = await openDispatcher(app, nodeName);
-  opened.adopt(events);
-  if (given.features?.mingle !== false && config.workerEnableRemoteControl) await greet(app, nodeName, revoked);
 
   let consumer: Consumer | undefined;
   opened.defer(() => steps.stopConsumer());
@@ -239,4 +235,23 @@ async function openWorker(
   await steps.started();
   await signals.workerReady.send(nodeName, {});
   return { info, pool, connection, consumer, tasks, steps };
+}
+
+/** The connection for consuming, and what is heard on it before the first message. */
+async function openConnection(
+  app: Celery,
+  given: WorkerOptions,
+  queues: readonly Queue[],
+  revoked: Revoked,
+  opened: CloseStack,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly connection: Connection; readonly events: EventDispatcher }> {
+  const connection = opened.adopt(new Connection(consumingOptions(app, given.nodeName)));
+  reportNews(connection, app.system.log.child({ name: 'celery.worker' }));
+  await connection.connect(signal);
+  if (given.purge === true) for (const queue of queues) await purgeQueue(connection, queue.name);
+  const events = opened.adopt(await openDispatcher(app, given.nodeName));
+  const mingles = given.features?.mingle !== false && app.config.workerEnableRemoteControl;
+  if (mingles) await greet(app, given.nodeName, revoked);
+  return { connection, events };
 }
