@@ -247,6 +247,7 @@ class BrokerServer implements Broker, ConnectionHost {
     this.#server.close();
     for (const connection of this.#connections) connection.close('broker forced connection closure');
     await closed;
+    for (const connection of [...this.#connections]) connection.dispose(); // a server closes a little before its sockets do
     for (const vhost of this.#vhosts.values()) vhost.stop();
     await this.#journal?.close();
     this.#settleClosed.resolve();

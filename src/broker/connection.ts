@@ -14,7 +14,7 @@ import { AmqpError } from './errors.ts';
 import { frameMaxOffered, Handshake, type HandshakeHost, protocolHeader, type Session } from './handshake.ts';
 import type { Vhost } from './vhost.ts';
 import { ByteReader, WireError } from './wire/bytes.ts';
-import { FrameError, FrameParser, frameBody, frameHeader, frameHeartbeat, frameMethod } from './wire/frames.ts';
+import { FrameParser, frameBody, frameHeader, frameHeartbeat, frameMethod } from './wire/frames.ts';
 import { type Method, readMethod, UnknownMethod } from './wire/methods.ts';
 import { Outbox } from './wire/outbox.ts';
 
@@ -64,13 +64,13 @@ export class Connection implements ChannelHost, HandshakeHost {
     this.outbox = new Outbox(socket, (outbox) => host.scheduleFlush(outbox));
     this.#handshake = new Handshake(this);
     this.#parser = new FrameParser(frameMaxOffered, (type, channel, buffer, start, end) =>
-      this.#onFrame(type, channel, buffer, start, end),
+      this.#takeFrame(type, channel, buffer, start, end),
     );
     socket.setNoDelay(true);
     socket.on('data', (chunk) => this.#onData(chunk));
     socket.on('drain', () => this.#onDrain());
     socket.on('error', () => undefined); // 'close' follows
-    socket.on('close', () => this.#onClosed());
+    socket.on('close', () => this.dispose());
     this.#cancelTimer = host.system.after(handshakeLimitMs, () => this.destroy());
   }
 
@@ -99,6 +99,14 @@ export class Connection implements ChannelHost, HandshakeHost {
 
   destroy(): void {
     this.#socket.destroy();
+  }
+
+  /** The socket is closed: nothing of the connection stays. */
+  dispose(): void {
+    this.#state = 'closed';
+    this.#cancelTimer();
+    this.#release();
+    this.#host.closedConnection(this);
   }
 
   /** Publishing may go on. */
@@ -136,14 +144,13 @@ export class Connection implements ChannelHost, HandshakeHost {
 
   #onData(chunk: Buffer): void {
     this.#lastReadAt = this.#host.system.monotonic();
+    if (this.#state === 'closed') return;
     try {
-      if (this.#state === 'closed') return;
       if (this.#handshake.isAwaitingHeader) this.#onHeader(chunk);
       else this.#parser.push(chunk);
     } catch (error) {
-      const isUnreadable = error instanceof FrameError;
-      if (isUnreadable) this.#handling = noIds;
-      this.#refuse(asRefusal(error), isUnreadable);
+      this.#handling = noIds;
+      this.#refuse(asRefusal(error), true);
     }
   }
 
@@ -153,6 +160,15 @@ export class Connection implements ChannelHost, HandshakeHost {
       this.outbox.raw(protocolHeader);
       this.#end();
     } else if (answer !== 'more' && answer.rest.length > 0) this.#parser.push(answer.rest);
+  }
+
+  /** An error ends the connection, not the reading: a client that says goodbye in the same breath is heard. */
+  #takeFrame(type: number, channel: number, buffer: Buffer, start: number, end: number): void {
+    try {
+      this.#onFrame(type, channel, buffer, start, end);
+    } catch (error) {
+      this.#refuse(asRefusal(error));
+    }
   }
 
   #onFrame(type: number, channelNumber: number, buffer: Buffer, start: number, end: number): void {
@@ -316,13 +332,6 @@ export class Connection implements ChannelHost, HandshakeHost {
 
   #onDrain(): void {
     for (const channel of this.#channels.values()) channel.consuming.wake();
-  }
-
-  #onClosed(): void {
-    this.#state = 'closed';
-    this.#cancelTimer();
-    this.#release();
-    this.#host.closedConnection(this);
   }
 }
 
