@@ -7,7 +7,8 @@ import { Celery } from '../app/index.ts';
 import { type AppLocation, findApp } from '../app/loader.ts';
 import { nodeSystem, type System } from '../core/system.ts';
 import { CommandError, exitCodes } from './exit-codes.ts';
-import { createLogger, levelNamed } from './logger.ts';
+import { announceLogging, createLogger, levelNamed } from './logger.ts';
+import { reportRemarks } from './remarks.ts';
 import type { Terminal } from './screen/terminal.ts';
 
 /** Options that stand before or after any command. */
@@ -64,6 +65,10 @@ export async function loadCommandApp(
     readonly flags?: Readonly<Record<string, unknown>>;
     readonly optional?: boolean;
     readonly level?: string;
+    /** The app is loaded, before the signals of logging: a worker sends its first one. */
+    readonly onLoaded?: (app: Celery) => Promise<void>;
+    /** A program that runs on: the signals of logging are sent. */
+    readonly setsUpLogging?: boolean;
   } = {},
 ): Promise<LoadedApp> {
   const options = command.optsWithGlobals<GlobalOptions>();
@@ -73,7 +78,7 @@ export async function loadCommandApp(
   if (level === undefined) throw new CommandError(`No log level is called '${levelName}'.`, exitCodes.usage);
   const isTerminal = context.stderr.isTTY === true;
   const color = isTerminal && options.color !== false && !context.env.NO_COLOR;
-  const system = nodeSystem({ log: await createLogger({ level, isTerminal, color }) });
+  let system = nodeSystem({ log: await createLogger({ level, isTerminal, color }) });
   const found = await find(options.app, cwd, context.env, given.optional === true);
   const { app, location } = found;
   app.useSystem(system);
@@ -85,6 +90,12 @@ export async function loadCommandApp(
   };
   app.settings.setFlags(flags);
   await app.loaded;
+  await given.onLoaded?.(app);
+  if (given.setsUpLogging === true) {
+    system = nodeSystem({ log: await announceLogging(app, system.log, { loglevel: levelName, colorize: color }) });
+    app.useSystem(system);
+    reportRemarks(app, system.log);
+  }
   return { app, location, system, flags };
 }
 

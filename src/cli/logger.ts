@@ -2,6 +2,7 @@
  * The log of a program: JSON lines on stderr, or people's lines when stderr is a terminal and pino-pretty is installed.
  */
 import { type Level, type Logger, type LoggerOptions, pino } from 'pino';
+import type { Celery } from '../app/index.ts';
 
 /** Celery's names of the levels, and pino's. */
 const levels: Readonly<Record<string, Level>> = {
@@ -46,4 +47,23 @@ export async function createLogger(options: LogOptions): Promise<Logger> {
     ignore: 'pid,hostname',
   });
   return pino(settings, stream);
+}
+
+/** Sends the signals of logging; gives the logger that a receiver of `setupLogging` has put in place of ours, or ours. */
+export async function announceLogging(
+  app: Celery,
+  ours: Logger,
+  given: { readonly loglevel: string; readonly colorize: boolean; readonly logfile?: string | undefined },
+): Promise<Logger> {
+  const { afterSetupLogger, afterSetupTaskLogger, setupLogging } = app.signals;
+  const news = { logfile: undefined, format: undefined, ...given };
+  let logger = ours;
+  const use = (other: Logger): void => {
+    logger = other;
+  };
+  await setupLogging.send(undefined, { ...news, use });
+  if (setupLogging.hasReceivers) return logger; // as in Celery: who sets logging up does all of it
+  await afterSetupLogger.send(undefined, { ...news, logger });
+  await afterSetupTaskLogger.send(undefined, { ...news, logger: logger.child({ name: 'celery.task' }) });
+  return logger;
 }

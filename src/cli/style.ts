@@ -36,10 +36,9 @@ export function styleFor({ env, stdout }: CommandContext, options: { readonly co
   return stdout.isTTY === true && options.color !== false && !env.NO_COLOR ? colorStyle : plainStyle;
 }
 
-/** Control characters as `\x1b`; line ends stay. */
+/** Control characters, and those that turn the direction of writing, as `\x1b`; line ends stay. */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, escaped);
+  return text.replace(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu, escaped);
 }
 
 /** The same on one line. */
@@ -48,8 +47,9 @@ export function printableLine(text: string): string {
 }
 
 function escaped(character: string): string {
-  const code = character.charCodeAt(0);
+  if (character === '\n') return character;
   if (character === '\t') return '    ';
+  const code = character.charCodeAt(0);
   return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`;
 }
 

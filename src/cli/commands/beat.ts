@@ -46,7 +46,7 @@ async function runBeat(context: CommandContext, options: Options, command: Comma
   await using opened = new CloseStack();
   const stop = new AbortController();
   opened.defer(onStopSignals(() => stop.abort()));
-  const loaded = await loadCommandApp(context, command, { level: options.loglevel });
+  const loaded = await loadCommandApp(context, command, { level: options.loglevel, setsUpLogging: true });
   const { config } = opened.adopt(loaded.app);
   const beat = await prepareBeat(loaded, options, 'alone');
   if (options.list === true) return list(context, loaded, beat, options.json === true);

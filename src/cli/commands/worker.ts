@@ -94,7 +94,15 @@ export const workerCommand: DefineCommand = (context, run) =>
     .action((options: Options, command: Command) => run(runWorker(context, options, command)));
 
 async function runWorker(context: CommandContext, options: Options, command: Command): Promise<number> {
-  const loaded = await loadCommandApp(context, command, { flags: settingsOf(options), level: options.loglevel });
+  const loaded = await loadCommandApp(context, command, {
+    flags: settingsOf(options),
+    level: options.loglevel,
+    onLoaded: (app) => {
+      const name = workerNodeName(options.hostname, app.system.hostname);
+      return app.signals.celerydInit.send(name, { instance: command, conf: app.conf, options: { ...options } });
+    },
+    setsUpLogging: true,
+  });
   const { app, flags, location, system } = loaded;
   const nodeName = workerNodeName(options.hostname, system.hostname);
   const isInfo = system.log.isLevelEnabled('info');
@@ -159,8 +167,11 @@ class StopSignals {
   #cold: () => void = () => {};
   readonly #isCold: Promise<'cold'>;
   #count = 0;
+  /** The newest signal; remote control asks as a TERM would. */
+  #last = 'SIGTERM';
   readonly #handler = (name: NodeJS.Signals): void => {
     this.#count += 1;
+    this.#last = name;
     this.#onSignal(name, this.#count);
     this.#resolveFirst();
     if (this.#count > 1 || name === 'SIGQUIT') this.#cold();
@@ -185,9 +196,13 @@ class StopSignals {
 
   async stopWorker(worker: Worker, { app, system }: LoadedApp): Promise<{ how: 'warm' | 'cold'; exitCode: number }> {
     const { workerShuttingDown } = app.signals;
-    await workerShuttingDown.send(worker.info.nodeName, { sig: 'SIGTERM', how: 'Warm', exitcode: exitCodes.done });
+    const { nodeName } = worker.info;
+    if (this.#last !== 'SIGQUIT') {
+      await workerShuttingDown.send(nodeName, { sig: this.#last, how: 'Warm', exitcode: exitCodes.done });
+    }
     const warm = worker.stop().then(() => 'warm' as const);
     if ((await Promise.race([warm, this.#isCold])) === 'warm') return { how: 'warm', exitCode: exitCodes.done };
+    await workerShuttingDown.send(nodeName, { sig: this.#last, how: 'Cold', exitcode: exitCodes.failed });
     system.log.warn('Cold shutdown: running tasks are ended');
     await worker.terminate();
     return { how: 'cold', exitCode: exitCodes.failed };

@@ -3,7 +3,7 @@
 // Ideographs, Hangul, full-width forms and most emoji: what terminals draw two cells wide.
 const wide =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f680}-\u{1f6ff}\u{1f900}-\u{1f9ff}\u{20000}-\u{3fffd}]/u;
-const none = /[\p{M}\u200b-\u200d\ufe00-\ufe0f]/u;
+const none = /\p{M}|[\u200b-\u200d]/u;
 
 export function cellsOf(text: string): number {
   let cells = 0;
@@ -12,7 +12,7 @@ export function cellsOf(text: string): number {
 }
 
 /** Exactly so many cells: filled with spaces, or cut with `…`. */
-export function fit(text: string, cells: number): string {
+export function fitted(text: string, cells: number): string {
   if (cells <= 0) return '';
   const taken = cellsOf(text.length > cells * 4 ? text.slice(0, cells * 4) : text);
   if (taken <= cells && text.length <= cells * 4) return text + ' '.repeat(cells - taken);

@@ -4,7 +4,7 @@
  */
 import type { ClusterState, TaskState } from '../../events/index.ts';
 import { printable, printableLine, type Style } from '../style.ts';
-import { fit, wrap } from './cells.ts';
+import { fitted, wrap } from './cells.ts';
 import { listed, type Prompt, type Room, selectedIndex, type TextPage, type View } from './view.ts';
 
 export interface ScreenSize {
@@ -54,21 +54,25 @@ function drawList(state: ClusterState, view: View, frame: Frame): string[] {
   const first = Math.max(0, at - height + 1);
   const widths = columnWidths(columns);
   const rows = tasks.slice(first, first + height).map((task, row) => {
-    const line = fit(taskLine(task, widths, frame), columns);
+    const line = fitted(taskLine(task, widths, frame), columns);
     return first + row === at ? style.reverse(line) : colored(task, line, style);
   });
-  if (tasks.length === 0) rows.push(fit('  No task has been heard of yet. Workers send task events with -E.', columns));
+  if (tasks.length === 0)
+    rows.push(fitted('  No task has been heard of yet. Workers send task events with -E.', columns));
   return [
-    style.bold(fit(frame.title, columns)),
+    style.bold(fitted(frame.title, columns)),
     style.bold(
-      fit(['UUID', 'TASK', 'WORKER', 'TIME', 'STATE'].map((name, i) => fit(name, widths[i] ?? 0)).join(' '), columns),
+      fitted(
+        ['UUID', 'TASK', 'WORKER', 'TIME', 'STATE'].map((name, i) => fitted(name, widths[i] ?? 0)).join(' '),
+        columns,
+      ),
     ),
     ...rows,
     ...Array<string>(Math.max(0, height - rows.length)).fill(''),
     style.dim('─'.repeat(columns)),
-    fit(`Selected: ${selectedLine(tasks[at])}`, columns),
-    fit(`Workers online: ${workersLine(state)}`, columns),
-    fit(
+    fitted(`Selected: ${selectedLine(tasks[at])}`, columns),
+    fitted(`Workers online: ${workersLine(state)}`, columns),
+    fitted(
       `Events: ${state.eventCount}  Tasks: ${state.tasks.size}  Workers: ${state.aliveWorkers().length}/${state.workers.size}`,
       columns,
     ),
@@ -93,7 +97,7 @@ function taskLine(task: TaskState, widths: readonly number[], frame: Frame): str
     task.timestamp === undefined ? '' : clockText(task.timestamp, frame),
     task.state,
   ];
-  return cells.map((cell, column) => fit(printableLine(cell), widths[column] ?? 0)).join(' ');
+  return cells.map((cell, column) => fitted(printableLine(cell), widths[column] ?? 0)).join(' ');
 }
 
 function colored(task: TaskState, line: string, style: Style): string {
@@ -124,8 +128,10 @@ function workersLine(state: ClusterState): string {
 }
 
 function bottomLine({ notice, prompt }: View, columns: number, style: Style): string {
-  if (prompt !== undefined) return style.bold(fit(promptText(prompt), columns));
-  return notice === undefined ? style.dim(fit(keysOfList, columns)) : style.bold(fit(printableLine(notice), columns));
+  if (prompt !== undefined) return style.bold(fitted(promptText(prompt), columns));
+  return notice === undefined
+    ? style.dim(fitted(keysOfList, columns))
+    : style.bold(fitted(printableLine(notice), columns));
 }
 
 function promptText({ kind, taskName, text, uuid }: Prompt): string {
@@ -142,11 +148,11 @@ function drawText(state: ClusterState, view: View, page: TextPage, frame: Frame)
   const scroll = Math.min(page.scroll, Math.max(0, lines.length - height));
   const body = lines.slice(scroll, scroll + height);
   return [
-    style.bold(fit(printableLine(title), columns)),
+    style.bold(fitted(printableLine(title), columns)),
     ...body,
     ...Array<string>(height - body.length).fill(''),
     style.dim('─'.repeat(columns)),
-    style.dim(fit(keysOfText, columns)),
+    style.dim(fitted(keysOfText, columns)),
   ];
 }
 
