@@ -600,7 +600,12 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     const { args, kwargs } = decodeTaskBody(headers, properties, body, this.codec);
     const taskId = String(headers.id);
     const eta = typeof headers.eta === 'string' ? new Date(headers.eta) : undefined;
-    await this.#publishWithSignals(publication, this.#queueOf(publication), headers.task, { taskId, args, kwargs, eta });
+    await this.#publishWithSignals(publication, this.#queueOf(publication), headers.task, {
+      taskId,
+      args,
+      kwargs,
+      eta,
+    });
   }
 
   #queueOf(publication: Publication): Queue | undefined {
@@ -641,7 +646,13 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     publication: Publication,
     queue: Queue | undefined,
     task: string,
-    sent: { taskId: string; args: readonly unknown[]; kwargs: unknown; eta?: Date | undefined; taskset?: string | undefined },
+    sent: {
+      taskId: string;
+      args: readonly unknown[];
+      kwargs: unknown;
+      eta?: Date | undefined;
+      taskset?: string | undefined;
+    },
   ): Promise<void> {
     const { envelope, exchange, routingKey } = publication;
     const headers = { ...envelope.headers };

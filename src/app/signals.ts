@@ -2,19 +2,23 @@
  * Celery's signals, one object for each, owned by the app. Rows in the order of a task's life.
  * What fires where: the worker's main process, the pool's children, beat, any program (`docs/guide/signals.md`).
  */
+import type { Queue } from '../amqp/index.ts';
 import type { Envelope } from '../core/envelope.ts';
 import { Signal } from '../core/signal.ts';
 import type { Logger } from '../core/system.ts';
 import type { ExecutionSignals } from '../execution/index.ts';
 import type { AnyTask } from '../task/index.ts';
 
-/** What is about to be published; headers may be changed in place. */
+/** What is about to be published; headers and properties may be changed in place. */
 export interface Publishing {
+  /** Encoded, as it travels. */
   readonly body: Uint8Array;
   readonly exchange: string;
   readonly routingKey: string;
   readonly headers: Record<string, unknown>;
   readonly properties: Record<string, unknown>;
+  /** Declared before the message is sent. */
+  readonly declare: readonly Queue[];
 }
 
 /** The worker's view of a task message, as signals show it. */
@@ -66,7 +70,7 @@ export class Signals implements ExecutionSignals {
   readonly workerBeforeCreateProcess: Signal<unknown, object>;
   readonly workerProcessInit: Signal<unknown, object>;
   readonly workerProcessShutdown: Signal<unknown, { pid: number; exitcode: number }>;
-  readonly setupLogging: Signal<unknown, LoggingNews>;
+  readonly setupLogging: Signal<unknown, LoggingNews & { use(logger: Logger): void }>;
   readonly afterSetupLogger: Signal<unknown, LoggingNews & { logger: Logger }>;
   readonly afterSetupTaskLogger: Signal<unknown, LoggingNews & { logger: Logger }>;
   readonly beatInit: Signal<unknown, object>;

@@ -35,6 +35,7 @@ export interface TestWorker extends AsyncDisposable {
 export async function startWorker(app: Celery, options: StartWorkerOptions = {}): Promise<TestWorker> {
   if (options.broker !== undefined) app.conf.brokerUrl = options.broker.url;
   const nodeName = workerNodeName(options.name ?? 'test', app.system.hostname);
+  await app.signals.celerydInit.send(nodeName, { instance: undefined, conf: app.conf, options: { ...options } });
   const worker = await Worker.open(app, {
     nodeName,
     pool: options.pool ?? 'async',

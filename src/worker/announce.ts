@@ -1,6 +1,7 @@
 /** The events of one task, from its message and its outcome (celery-protocol.md section 14). */
 import type { EventDispatcher } from '../events/index.ts';
 import type { Outcome } from '../execution/index.ts';
+import { pythonRepr } from '../message/index.ts';
 import type { Request } from './request.ts';
 
 export function announceReceived(events: EventDispatcher, { message }: Request): void {
@@ -38,7 +39,11 @@ export function announceOutcome(events: EventDispatcher, request: Request, outco
     case 'terminated':
       return events.send('task-revoked', { uuid, terminated: true, signum: outcome.killSignal, expired: false });
     case 'rejected':
-      return events.send('task-rejected', { uuid, requeue: outcome.requeue });
+      events.send('task-rejected', { uuid, requeue: outcome.requeue });
+      if (!outcome.requeue) {
+        events.send('task-failed', { uuid, exception: `Reject(${pythonRepr(outcome.reason)})`, traceback: '' });
+      }
+      return;
     case 'undecodable':
       return events.send('task-rejected', { uuid, requeue: false });
     case 'ignored':

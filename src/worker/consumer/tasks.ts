@@ -298,7 +298,7 @@ export class TaskService {
     const { outcome, publications } = report;
     let settlement = this.#settlement(request, outcome);
     try {
-      await Promise.all(publications.map((publication) => app.publish(publication)));
+      await Promise.all(publications.map((publication) => app.publishFollowUp(publication)));
       for (const result of results) await this.#store(result, request.message);
       if (settlement === 'resend' && !request.delivery.isSettled) {
         await this.#resend(request);
@@ -320,6 +320,8 @@ export class TaskService {
     logOutcome(this.#log, request, outcome);
     if (this.#announces(request)) announceOutcome(this.#given.events, request, outcome);
     if (outcome.kind === 'terminated') this.#revokedSignal(request, { terminated: true, signum: outcome.killSignal });
+    const failure = this.#failureOf(request, outcome);
+    if (failure !== undefined) this.#failureSignal(request, failure);
     const { delivery } = request;
     if (settlement === 'ack') delivery.ack();
     else delivery.reject({ requeue: settlement === 'requeue' });
@@ -351,20 +353,36 @@ export class TaskService {
     if (request.message.ignoreResult ?? request.options.ignoreResult) {
       if (!request.options.storeErrorsEvenIfIgnored) return none;
     }
+    if (outcome.kind === 'terminated') {
+      return this.#encode(request.message, 'REVOKED', new TaskRevokedError('terminated'));
+    }
+    const failure = this.#failureOf(request, outcome);
+    return failure === undefined ? none : this.#failure(request.message, failure);
+  }
+
+  /** The error of a task that failed without its body telling so. */
+  #failureOf(request: Request, outcome: Outcome): CeleryError | undefined {
     switch (outcome.kind) {
       case 'timed out':
-        return this.#failure(request.message, new TimeLimitExceeded(outcome.limitSeconds));
+        return new TimeLimitExceeded(outcome.limitSeconds);
       case 'lost':
-        return this.#settlement(request, outcome) === 'resend'
-          ? none
-          : this.#failure(request.message, new WorkerLostError(outcome.reason));
-      case 'terminated':
-        return this.#encode(request.message, 'REVOKED', new TaskRevokedError('terminated'));
+        return this.#settlement(request, outcome) === 'resend' ? undefined : new WorkerLostError(outcome.reason);
       case 'rejected':
-        return outcome.requeue ? none : this.#failure(request.message, new Reject(outcome.reason));
+        return outcome.requeue ? undefined : new Reject(outcome.reason);
       default:
-        return none;
+        return undefined;
     }
+  }
+
+  /** Sent here, since the process that ran the body cannot. */
+  #failureSignal({ delivery, message, task }: Request, exception: CeleryError): void {
+    const { app } = this.#given;
+    const { taskFailure } = app.signals;
+    if (!taskFailure.hasReceivers) return;
+    const { body, properties } = delivery.envelope;
+    const { args, kwargs } = decodeTaskBody(message.headers, properties, body, app.codec);
+    const traceback = tracebackText(exception);
+    void taskFailure.send(task, { taskId: message.id, exception, args, kwargs, traceback });
   }
 
   #failure(message: TaskMessage, error: CeleryError): readonly EncodedResult[] {
