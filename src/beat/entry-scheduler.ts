@@ -64,6 +64,7 @@ export class EntryScheduler implements Scheduler {
     this.#saver = new Saver({
       save: () => term.save(this.#toSaved()),
       delayMs: term.saveDelayMs,
+      restFactor: term.saveRestFactor,
       system,
     });
     this.#judging = this.#judge(new BeatClock(system, term.saved?.lived));

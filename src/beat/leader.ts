@@ -75,6 +75,7 @@ interface Held {
 /** From standing in line to the loss of the connection. */
 class Term implements StoreTerm {
   readonly saveDelayMs = 0;
+  readonly saveRestFactor = 5; // what is not saved is sent twice by the next leader
   readonly graceMs = handOverMs;
   readonly #ended = new AbortController();
   readonly #system: System;

@@ -1,18 +1,17 @@
 /**
- * Saves a state that changes often, and never two saves at once: soon after a change, at most so often that writing
- * stays a small part of the time. What fails is tried again and said at most once a minute.
+ * Saves a state that changes often, and never two saves at once: soon after a change, but not all the time. What fails is tried again and said at most once a minute.
  */
 import type { System } from '../core/system.ts';
 
 export interface SaverOptions {
   readonly save: () => Promise<void>;
-  /** The longest a change waits to be saved, while saves are quick. */
+  /** How long a change waits to be saved. */
   readonly delayMs: number;
+  /** After a save it rests this many times as long as that took, so that saving stays a small part of the time. */
+  readonly restFactor: number;
   readonly system: System;
 }
 
-/** Writing takes at most a fiftieth of the time. */
-const restFactor = 50;
 const retryMs = 5000;
 const reportEveryMs = 60_000;
 
@@ -68,7 +67,7 @@ export class Saver {
   }
 
   async #trySave(): Promise<void> {
-    const { save, system } = this.#options;
+    const { restFactor, save, system } = this.#options;
     const startedAt = system.monotonic();
     try {
       await save();

@@ -17,8 +17,10 @@ export interface StoreTerm {
   readonly saved: SavedSchedule | undefined;
   /** Aborted when the state is no longer ours: nothing may be sent any more. */
   readonly ended: AbortSignal;
-  /** How long after a run it may at the latest be saved, ms. */
+  /** How long a change waits to be saved, ms. */
   readonly saveDelayMs: number;
+  /** After a save, this many times as long as it took nothing is saved. */
+  readonly saveRestFactor: number;
   /** Runs missed by no more than this were missed by a hand-over, not by an absence: each of them still comes. */
   readonly graceMs: number;
   save(schedule: SavedSchedule): Promise<void>;
@@ -44,6 +46,7 @@ export class MemoryStore implements ScheduleStore {
       saved: undefined,
       ended: new AbortController().signal,
       saveDelayMs: 1000,
+      saveRestFactor: 0,
       graceMs: 0,
       save: async () => undefined,
       close: async () => undefined,
@@ -52,6 +55,8 @@ export class MemoryStore implements ScheduleStore {
 }
 
 const saveDelayMs = 1000;
+/** Writing takes at most a fiftieth of the time. */
+const saveRestFactor = 50;
 const largestFile = 64 * 2 ** 20;
 const noFollow = constants.O_NOFOLLOW ?? 0;
 
@@ -78,6 +83,7 @@ export class FileStore implements ScheduleStore {
         saved: await this.#read(),
         ended: ended.signal,
         saveDelayMs,
+        saveRestFactor,
         graceMs: 0,
         save: async (schedule) => {
           if (lock !== undefined && !(await lock.isOurs())) {

@@ -70,7 +70,7 @@ describe('the schedule file', () => {
       const system = nodeSystem({ log });
       const term = await new FileStore(join(folder, 's'), system).open();
       let size = 10;
-      const saver = new Saver({ system, delayMs: 0, save: () => term.save(scheduleOf(size)) });
+      const saver = new Saver({ system, delayMs: 0, restFactor: 0, save: () => term.save(scheduleOf(size)) });
       saver.changed();
       await saver.flush();
       const good = await readFile(join(folder, 's'), 'utf8');

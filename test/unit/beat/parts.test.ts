@@ -63,6 +63,7 @@ describe('the saver', () => {
     const saver = new Saver({
       system,
       delayMs: 100,
+      restFactor: 50,
       save: async () => {
         running += 1;
         saves += 1;
@@ -92,12 +93,13 @@ describe('the saver', () => {
     expect([saves, system.timers]).toEqual([2, 0]);
   });
 
-  it('rests fifty times as long as a slow save took', async () => {
+  it('rests as many times as long as a slow save took as it is told', async () => {
     const system = manualSystem();
     let saves = 0;
     const saver = new Saver({
       system,
       delayMs: 0,
+      restFactor: 50,
       save: async () => {
         saves += 1;
         await system.sleep(200);

@@ -39,6 +39,7 @@ export class KeepingStore implements ScheduleStore {
       saved: this.saved,
       ended: this.term.signal,
       saveDelayMs: 1000,
+      saveRestFactor: 50,
       graceMs: this.graceMs,
       save: async (schedule) => {
         if (this.trouble !== undefined) throw this.trouble;
