@@ -168,6 +168,40 @@ export class NotMine {}
     ]);
   });
 
+  it('goes by the settings, and by the command line before them', async () => {
+    await using broker = await testBroker();
+    await using project = await tempProject({
+      'tasks.mjs': beatTasks(
+        `'half': { task: 'tasks.add', schedule: 0.5, args: [1, 1] }`,
+        `beatScheduleFilename: 'kept.json', beatPidfile: 'kept.pid', beatMaxLoopInterval: 7, beatScheduler: './mine.mjs:Mine'`,
+      ),
+      'mine.mjs': `
+export class Mine {
+  constructor(context) { console.log('Mine keeps its state in', context.scheduleFile, 'every', context.host.settings.maxIntervalSeconds); }
+  open() {}
+  tick() { return 1000; }
+  close() {}
+}`,
+    });
+    const env = { CELERY_BROKER_URL: broker.url };
+    await using configured = project.start(['beat', '-A', 'tasks'], env);
+    await configured.line(/Mine keeps its state in kept.json every 7/);
+    expect(configured.stdout).toMatch(/\. maxinterval -> 7 s/);
+    await until(() => readFile(join(project.folder, 'kept.pid'), 'utf8'), { what: 'the pid file of the settings' });
+    expect((await configured.stop()).code).toBe(0);
+
+    const flags = ['-S', 'persistent', '-s', 'other.json', '--max-interval', '9', '--pidfile', 'other.pid'];
+    await using flagged = project.start(['beat', '-A', 'tasks', ...flags], env);
+    await flagged.line(/\. maxinterval -> 9 s/);
+    await until(() => readFile(join(project.folder, 'other.json'), 'utf8'), { what: 'the schedule file of the flags' });
+    expect(await readFile(join(project.folder, 'other.pid'), 'utf8')).toMatch(new RegExp(`^${flagged.pid}\\n`));
+    await using ledger = await beatLedger(broker.url);
+    await until(() => ledger.all.length > 1, { what: 'two runs' });
+    expect(flagged.stderr).toBe(''); // the default log level is WARNING
+    expect((await flagged.stop()).code).toBe(0);
+    await expect(readFile(join(project.folder, 'kept.json'))).rejects.toThrow(/ENOENT/);
+  });
+
   it('keeps a pid file that a recycled pid, a link or garbage does not fool', async () => {
     await using broker = await testBroker();
     await using project = await tempProject({ 'tasks.mjs': everyHalfSecond });

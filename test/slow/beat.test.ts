@@ -209,6 +209,38 @@ describe('leaders', () => {
   });
 });
 
+describe('a leader that is frozen', () => {
+  it('is replaced when its heartbeats have failed, and leads no more when it thaws', async () => {
+    await using broker = await testBroker();
+    await using project = await tempProject({
+      'tasks.mjs': beatTasks(`'second': { task: 'tasks.add', schedule: 1 }`, 'brokerHeartbeat: 2'),
+    });
+    const env = { CELERY_BROKER_URL: broker.url };
+    await using first = project.start(['beat', '-A', 'tasks', '--ha', '-l', 'INFO'], env);
+    await first.line(/Sending due task/);
+    await using second = project.start(['beat', '-A', 'tasks', '--ha', '-l', 'INFO'], env);
+    await second.line(/Another beat leads/);
+    await using ledger = await beatLedger(broker.url);
+    first.signal('SIGSTOP');
+    const frozenAt = performance.now();
+    await second.line(/This beat leads/, 30);
+    console.log(`a frozen leader was replaced after ${Math.round(performance.now() - frozenAt)} ms`);
+    expect(performance.now() - frozenAt).toBeLessThan(10_000);
+    const before = ledger.all.length;
+    await until(() => ledger.all.length > before + 3, { what: 'the second to send' });
+    first.signal('SIGCONT');
+    await first.line(/may not send any more|lost its place/, 30);
+    const thawed = ledger.all.length;
+    await until(() => ledger.all.length > thawed + 4, { what: 'more runs' });
+    const runs = ledger.runs('second');
+    const gaps = runs.slice(1).map(({ due }, index) => due - (runs[index]?.due ?? 0));
+    expect(gaps.filter((gap) => gap !== 1000)).toEqual([]);
+    expect(ledger.doubles.length).toBeLessThanOrEqual(2);
+    expect((await first.stop()).code).toBe(0);
+    expect((await second.stop()).code).toBe(0);
+  });
+});
+
 function isLeading(beat: Program): boolean {
   return beat.output.includes('This beat leads');
 }
