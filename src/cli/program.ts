@@ -32,15 +32,31 @@ const commands: readonly DefineCommand[] = [
 /** Runs the program; resolves to the exit code. @throws what a command throws. */
 export async function runProgram(argv: readonly string[], version: string, context: CommandContext): Promise<number> {
   let exitCode: Promise<number> = Promise.resolve(exitCodes.done);
+  const program = createProgram(version, context, (result) => {
+    exitCode = result;
+  });
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+    throw error;
+  }
+  return exitCode;
+}
+
+/** The tree of commands; `run` gets the exit code of the one that is called. */
+export function createProgram(
+  version: string,
+  context: CommandContext,
+  run: (exitCode: Promise<number>) => void,
+): Command {
   const program = configure(new Command('celery-ts'), context)
     .description('Celery for TypeScript: tasks over RabbitMQ.')
     .version(version, '--version', 'print the version')
     .addHelpText('after', '\nThe options above may stand before or after the command.');
   for (const option of globalOptions()) program.addOption(option);
   for (const define of commands) {
-    const command = define(context, (result) => {
-      exitCode = result;
-    });
+    const command = define(context, run);
     configure(command, context);
     for (const option of command.options) {
       option.env(
@@ -50,13 +66,7 @@ export async function runProgram(argv: readonly string[], version: string, conte
     for (const option of globalOptions()) command.addOption(option.helpGroup('Global options:'));
     program.addCommand(command);
   }
-  try {
-    await program.parseAsync([...argv], { from: 'user' });
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
-    throw error;
-  }
-  return exitCode;
+  return program;
 }
 
 function configure(command: Command, context: CommandContext): Command {
