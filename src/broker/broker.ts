@@ -27,6 +27,11 @@ export interface BrokerOptions {
    * for a whole channel. Default false: a warning in the log, which Python Celery 5.6 needs.
    */
   readonly strict?: boolean;
+  /**
+   * Seconds a delivery may wait for its acknowledgement before its channel is closed (406), RabbitMQ's `consumer_timeout`.
+   * Looked at each minute, or more often if it is shorter. Default 1800; `Infinity` for never.
+   */
+  readonly consumerTimeout?: number;
   /** Passwords by user name. Default `{ guest: 'guest' }`. */
   readonly users?: Readonly<Record<string, string>>;
   /** The virtual hosts there are, or `'any'` to make each one that a client asks for. Default `['/']`. */
@@ -95,6 +100,8 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
   return broker;
 }
 
+const longestWatchMs = 60_000;
+
 class BrokerServer implements Broker, ConnectionHost {
   readonly system: System;
   readonly closed: Promise<void>;
@@ -110,10 +117,11 @@ class BrokerServer implements Broker, ConnectionHost {
   #host = '127.0.0.1';
   #port = 0;
   #closing: Promise<void> | undefined;
+  #cancelWatch: () => void = () => undefined;
   #settleClosed: { readonly resolve: () => void; readonly reject: (error: unknown) => void };
 
   constructor(options: BrokerOptions & { readonly system: System }, restored: Restored | undefined) {
-    const { users = { guest: 'guest' }, vhosts = ['/'], strict = false, system } = options;
+    const { users = { guest: 'guest' }, vhosts = ['/'], strict = false, consumerTimeout = 1800, system } = options;
     this.system = system;
     this.#deprecations = new Deprecations({ isStrict: strict, log: system.log });
     this.#journal = restored?.journal;
@@ -128,6 +136,7 @@ class BrokerServer implements Broker, ConnectionHost {
     this.#settleClosed = settle;
     this.closed.catch(() => undefined); // whoever asks is told; nobody has to ask
     if (restored !== undefined) this.#restore(restored);
+    if (Number.isFinite(consumerTimeout)) this.#watchDeliveries(consumerTimeout * 1000);
   }
 
   async listen(port: number, host: string): Promise<void> {
@@ -222,6 +231,13 @@ class BrokerServer implements Broker, ConnectionHost {
     for (const outbox of waiting) outbox.flush();
   }
 
+  #watchDeliveries(limitMs: number): void {
+    this.#cancelWatch = this.system.after(Math.min(longestWatchMs, limitMs / 2), () => {
+      for (const connection of this.#connections) connection.closeStalledChannels(limitMs);
+      this.#watchDeliveries(limitMs);
+    });
+  }
+
   #restore({ journal, exchanges, queues, bindings }: Restored): void {
     journal.onFailure = (error) => this.#fail(error);
     const names = [...exchanges, ...queues.map(({ record }) => record), ...bindings].map(({ vhost }) => vhost);
@@ -245,6 +261,7 @@ class BrokerServer implements Broker, ConnectionHost {
   async #close(): Promise<void> {
     const closed = this.#server.listening ? once(this.#server, 'close') : undefined;
     this.#server.close();
+    this.#cancelWatch();
     for (const connection of this.#connections) connection.close('broker forced connection closure');
     await closed;
     for (const connection of [...this.#connections]) connection.dispose(); // a server closes a little before its sockets do

@@ -24,6 +24,9 @@ export interface ChannelHost {
   readonly takesCancel: boolean;
   /** Whom exclusive queues belong to. */
   readonly identity: object;
+  /** Takes nothing more from the client until `release`. */
+  hold(): void;
+  release(): void;
 }
 
 const publishKey = methodKey('basic.publish');
@@ -65,6 +68,20 @@ export class Channel {
     this.#host.outbox.method(this.number, name, fields);
   }
 
+  /** Answers a definition: what is to survive a restart is on disk before the client hears of it. */
+  #answer<N extends MethodName>(name: N, fields: Partial<Fields<N>> = {}): void {
+    const { journal } = this.#vhost;
+    if (journal === undefined || !journal.isDefining) {
+      this.#send(name, fields);
+      return;
+    }
+    this.#host.hold();
+    journal.whenSynced(() => {
+      if (!this.#isReleased) this.#send(name, fields);
+      this.#host.release();
+    });
+  }
+
   #handle(method: Method): void {
     switch (method.name) {
       case 'channel.flow':
@@ -76,18 +93,18 @@ export class Channel {
         break;
       case 'exchange.declare':
         this.#declareExchange(method);
-        if (!method.nowait) this.#send('exchange.declare-ok');
+        if (!method.nowait) this.#answer('exchange.declare-ok');
         break;
       case 'exchange.delete':
         this.#deleteExchange(method);
-        if (!method.nowait) this.#send('exchange.delete-ok');
+        if (!method.nowait) this.#answer('exchange.delete-ok');
         break;
       case 'exchange.bind':
       case 'exchange.unbind': {
         const request = { ...method, destination: { kind: 'exchange', name: method.destination } } as const;
         if (method.name === 'exchange.bind') this.#vhost.bind(request, this.#host.identity);
         else this.#vhost.unbind(request, this.#host.identity);
-        if (!method.nowait) this.#send(`${method.name}-ok`);
+        if (!method.nowait) this.#answer(`${method.name}-ok`);
         break;
       }
       case 'queue.declare':
@@ -95,11 +112,11 @@ export class Channel {
         break;
       case 'queue.bind':
         this.#vhost.bind(this.#bindingOf(method), this.#host.identity);
-        if (!method.nowait) this.#send('queue.bind-ok');
+        if (!method.nowait) this.#answer('queue.bind-ok');
         break;
       case 'queue.unbind':
         this.#vhost.unbind(this.#bindingOf(method), this.#host.identity);
-        this.#send('queue.unbind-ok');
+        this.#answer('queue.unbind-ok');
         break;
       case 'queue.purge': {
         const messageCount = this.#queue(method.queue).purge();
@@ -108,7 +125,7 @@ export class Channel {
       }
       case 'queue.delete': {
         const messageCount = this.#vhost.deleteQueue(this.#queueName(method.queue), this.#host.identity, method);
-        if (!method.nowait) this.#send('queue.delete-ok', { messageCount });
+        if (!method.nowait) this.#answer('queue.delete-ok', { messageCount });
         break;
       }
       case 'basic.qos':
@@ -210,7 +227,7 @@ export class Channel {
     this.#lastQueue = queue.name;
     if (method.nowait) return;
     const { name, readyCount: messageCount, consumerCount } = queue;
-    this.#send('queue.declare-ok', { queue: name, messageCount, consumerCount });
+    this.#answer('queue.declare-ok', { queue: name, messageCount, consumerCount });
   }
 
   /** Asks whether somebody is there to take answers. */

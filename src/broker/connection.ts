@@ -29,6 +29,7 @@ export interface ConnectionHost {
   closedConnection(connection: Connection): void;
 }
 
+type HeldFrame = readonly [type: number, channel: number, buffer: Buffer, start: number, end: number];
 type MethodIds = readonly [classId: number, methodId: number];
 
 /** A client that does not get through the handshake in this time is dropped, as RabbitMQ does. */
@@ -54,6 +55,8 @@ export class Connection implements ChannelHost, HandshakeHost {
   readonly #handshake: Handshake;
   readonly #parser: FrameParser;
   readonly #channels = new Map<number, Channel>();
+  /** Frames that came while the connection is held; undefined when it is not. */
+  #held: HeldFrame[] | undefined;
   /** Channels closed by us that have not answered yet. */
   readonly #closingChannels = new Set<number>();
 
@@ -114,8 +117,36 @@ export class Connection implements ChannelHost, HandshakeHost {
     if (!this.#isBlocked) return;
     this.#isBlocked = false;
     if (this.#can('connection.blocked')) this.outbox.method(0, 'connection.unblocked', {});
+    this.#readOn();
+  }
+
+  hold(): void {
+    this.#held ??= [];
+    this.#socket.pause();
+  }
+
+  release(): void {
+    const frames = this.#held ?? [];
+    this.#held = undefined;
+    for (const frame of frames) this.#takeFrame(...frame); // which may hold the connection again
+    this.#readOn();
+  }
+
+  #readOn(): void {
+    if (this.#isBlocked || this.#held !== undefined) return;
     this.#lastReadAt = this.#host.system.monotonic();
     this.#socket.resume();
+  }
+
+  /** Closes channels that hold a delivery for longer than `limitMs`, as RabbitMQ does after half an hour. */
+  closeStalledChannels(limitMs: number): void {
+    const since = this.#host.system.monotonic() - limitMs;
+    for (const channel of [...this.#channels.values()]) {
+      if (channel.consuming.waitingSince >= since) continue;
+      this.#handling = noIds;
+      const text = `delivery acknowledgement on channel ${channel.number} timed out. Timeout value used: ${limitMs} ms. This timeout value can be configured, see consumers doc guide to learn more`;
+      this.#closeChannel(channel, new AmqpError('PRECONDITION_FAILED', text));
+    }
   }
 
   isUser(user: string, password: string): boolean {
@@ -164,6 +195,10 @@ export class Connection implements ChannelHost, HandshakeHost {
 
   /** An error ends the connection, not the reading: a client that says goodbye in the same breath is heard. */
   #takeFrame(type: number, channel: number, buffer: Buffer, start: number, end: number): void {
+    if (this.#held !== undefined) {
+      this.#held.push([type, channel, buffer, start, end]);
+      return;
+    }
     try {
       this.#onFrame(type, channel, buffer, start, end);
     } catch (error) {
@@ -276,7 +311,7 @@ export class Connection implements ChannelHost, HandshakeHost {
   #beat(intervalMs: number): void {
     this.#cancelTimer = this.#host.system.after(intervalMs / 2, () => {
       const silentMs = this.#host.system.monotonic() - this.#lastReadAt;
-      if (silentMs > 2 * intervalMs && !this.#isBlocked) {
+      if (silentMs > 2 * intervalMs && !this.#isBlocked && this.#held === undefined) {
         this.#host.system.log.warn({ silentSeconds: silentMs / 1000 }, 'Broker drops a connection without heartbeats');
         this.destroy();
         return;

@@ -41,6 +41,11 @@ export class Consuming implements ConsumerHost, ReplyReceiver {
     return this.#unsettled.size;
   }
 
+  /** Since when the oldest delivery waits to be settled, on the monotonic clock; `Infinity` when none does. */
+  get waitingSince(): number {
+    return this.#unsettled.oldest?.deliveredAt ?? Number.POSITIVE_INFINITY;
+  }
+
   get replyKey(): string | undefined {
     return this.#replies?.key;
   }
@@ -115,7 +120,7 @@ export class Consuming implements ConsumerHost, ReplyReceiver {
     if (entry === undefined) return false;
     this.#lastTag += 1;
     if (noAck) queue.settle(entry);
-    else this.#unsettled.add({ tag: this.#lastTag, queue, entry, consumer: undefined });
+    else this.#await(queue, entry, undefined);
     const content = queue.deliverable(entry);
     this.#host.outbox.getOk(this.#channel, this.#lastTag, entry.isRedelivered, queue.readyCount, content);
     return true;
@@ -173,10 +178,15 @@ export class Consuming implements ConsumerHost, ReplyReceiver {
     else {
       consumer.unacknowledged += 1;
       this.#sharedCount += 1;
-      this.#unsettled.add({ tag: this.#lastTag, queue, entry, consumer });
+      this.#await(queue, entry, consumer);
     }
     const content = queue.deliverable(entry);
     this.#host.outbox.deliver(this.#channel, consumer.tagBytes, this.#lastTag, entry.isRedelivered, content);
+  }
+
+  #await(queue: Queue, entry: Entry, consumer: Consumer | undefined): void {
+    const deliveredAt = this.#host.vhost.system.monotonic();
+    this.#unsettled.add({ tag: this.#lastTag, deliveredAt, queue, entry, consumer });
   }
 
   reply(message: Message): void {

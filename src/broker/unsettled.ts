@@ -8,6 +8,8 @@ import type { Queue } from './queue.ts';
 
 export interface Unsettled {
   readonly tag: number;
+  /** On the monotonic clock, ms. */
+  readonly deliveredAt: number;
   readonly queue: Queue;
   readonly entry: Entry;
   /** None: fetched with `basic.get`. */
@@ -19,6 +21,12 @@ export class UnsettledDeliveries {
 
   get size(): number {
     return this.#byTag.size;
+  }
+
+  /** The one delivered first. */
+  get oldest(): Unsettled | undefined {
+    for (const delivery of this.#byTag.values()) return delivery;
+    return undefined;
   }
 
   add(delivery: Unsettled): void {

@@ -74,6 +74,9 @@ export class Journal {
   readonly #records = new ByteWriter(64 * 1024);
   #waiters: (() => void)[] = [];
   #batch = 0;
+  /** The batch of the last definition, and the last batch on disk. */
+  #definedIn = -1;
+  #syncedUpTo = -1;
   #writing: Promise<void> | undefined;
   #snapshot: Promise<void> | undefined;
   #isFailed = false;
@@ -93,9 +96,14 @@ export class Journal {
     return this.#batch;
   }
 
+  /** A definition was changed that is not on disk yet. */
+  get isDefining(): boolean {
+    return this.#definedIn > this.#syncedUpTo;
+  }
+
   declared(definition: Definition): void {
     this.#definitions.set(definitionKey(definition), definition);
-    this.append({ kind: 'declared', definition });
+    this.#define({ kind: 'declared', definition });
   }
 
   dropped(definition: Definition): void {
@@ -104,7 +112,12 @@ export class Journal {
       const book = this.#books.get(definition.id);
       if (book !== undefined) this.#close(book);
     }
-    this.append({ kind: 'dropped', definition });
+    this.#define({ kind: 'dropped', definition });
+  }
+
+  #define(record: JournalRecord): void {
+    this.#definedIn = this.#batch;
+    this.append(record);
   }
 
   #close(book: QueueBook): void {
@@ -210,6 +223,7 @@ export class Journal {
   async #writeBatch(): Promise<void> {
     const waiters = this.#waiters;
     this.#waiters = [];
+    const number = this.#batch;
     this.#batch += 1;
     const batch = this.#encodeBatch();
     if (batch.length > 0) {
@@ -217,6 +231,7 @@ export class Journal {
       await this.#log.datasync();
       this.#logBytes += batch.length;
     }
+    this.#syncedUpTo = number;
     for (const run of waiters) run();
     if (this.#logBytes > Math.max(smallestLog, 2 * this.#liveBytes) && this.#snapshot === undefined) {
       await this.#rotate();

@@ -190,6 +190,25 @@ describe('Time', () => {
     ]);
   });
 
+  it('closes a channel that holds a delivery longer than the consumer timeout', async () => {
+    const system = manualSystem();
+    await using broker = await startBroker({ system, consumerTimeout: 60 });
+    await using client = await RawClient.channel(broker.url);
+    await client.call(1, 'queue.declare', { queue: 'q' }, 'queue.declare-ok');
+    client.publish(1, { routingKey: 'q' }, Buffer.from('held'));
+    await client.call(1, 'basic.get', { queue: 'q' }, 'basic.get-ok');
+    await system.advance(59_000);
+    await client.call(1, 'basic.qos', {}, 'basic.qos-ok');
+    await system.advance(60_000);
+    expect(await client.expect('channel.close')).toMatchObject({
+      replyCode: 406,
+      replyText: expect.stringContaining(
+        'delivery acknowledgement on channel 1 timed out. Timeout value used: 60000 ms.',
+      ),
+    });
+    expect(broker.stats().queues).toMatchObject([{ ready: 1, unacknowledged: 0 }]);
+  });
+
   it('leaves no timers behind a closed broker', async () => {
     const system = manualSystem();
     const broker = await startBroker({ system });

@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConfirmChannel, connect } from 'amqplib';
@@ -169,6 +169,25 @@ describe('A broker with a data folder', () => {
       await client.call(1, 'tx.commit', {}, 'tx.commit-ok');
     });
     await session(async (channel) => expect(await drain(channel, 'q')).toEqual(['committed']));
+  });
+
+  it('answers a declaration when the disk has it, in order with what was sent behind it', async () => {
+    await session(async (_channel, broker) => {
+      await using client = await RawClient.channel(broker.url);
+      client.send(1, 'queue.declare', { queue: 'q', durable: true });
+      client.send(1, 'exchange.declare', { exchange: 'e', type: 'fanout', durable: true });
+      client.send(1, 'queue.bind', { queue: 'q', exchange: 'e' });
+      client.publish(1, { exchange: 'e' }, Buffer.from('x'), { deliveryMode: 2 });
+      client.send(1, 'basic.get', { queue: 'q' });
+      client.send(1, 'queue.declare', { queue: 'q', passive: true });
+      await client.expect('queue.declare-ok');
+      const [log = ''] = (await readdir(dataDir)).filter((name) => name.startsWith('log-'));
+      expect((await readFile(join(dataDir, log))).includes(Buffer.from('\x01q'))).toBe(true);
+      await client.expect('exchange.declare-ok');
+      await client.expect('queue.bind-ok');
+      await client.expect('basic.get-ok');
+      await client.expect('queue.declare-ok');
+    });
   });
 
   it('goes on from a log whose end is torn, and writes behind it', async () => {
