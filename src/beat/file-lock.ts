@@ -40,6 +40,7 @@ export class FileLock {
   readonly #token: string;
   readonly #system: System;
   #cancelTouch: () => void = () => undefined;
+  #isReleased = false;
 
   private constructor(path: string, token: string, system: System) {
     this.path = path;
@@ -89,6 +90,7 @@ export class FileLock {
 
   /** Removes the lock if it is still ours. */
   async release(): Promise<void> {
+    this.#isReleased = true;
     this.#cancelTouch();
     const found = await readHolder(this.path);
     if (typeof found !== 'string' && found.token === this.#token) await rm(this.path, { force: true });
@@ -98,7 +100,7 @@ export class FileLock {
     this.#cancelTouch = this.#system.after(touchEveryMs, async () => {
       const now = new Date(this.#system.now());
       await utimes(this.path, now, now).catch(() => undefined); // a lock that is gone is seen by `isOurs`
-      this.#touchLater();
+      if (!this.#isReleased) this.#touchLater();
     });
   }
 }
