@@ -17,7 +17,7 @@ import { ImproperlyConfigured } from '../core/errors.ts';
 import { Signal } from '../core/signal.ts';
 import { nodeSystem, type System } from '../core/system.ts';
 import { checkArguments, type ExecutionHost } from '../execution/index.ts';
-import { type Codec, createCodec, createErrorRegistry, decodeTaskBody, type ErrorRegistry } from '../message/index.ts';
+import { type Codec, createErrorRegistry, decodeTaskBody, type ErrorRegistry, prepared } from '../message/index.ts';
 import {
   type AnyResult,
   AsyncResult,
@@ -58,6 +58,7 @@ import {
   trackSend,
 } from '../task/index.ts';
 import { addBuiltinTasks } from './builtin-tasks.ts';
+import { Codecs, type Compressions, namesIn, type Serializers } from './codecs.ts';
 import { type Conf, Settings } from './conf.ts';
 import { Connections } from './connections.ts';
 import { Delays } from './delays.ts';
@@ -121,12 +122,15 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
   readonly #settings: Settings;
   readonly #loading: (() => Promise<void>)[] = [];
   #loaded: Promise<void> | undefined;
+  /** What was named by a module name is being read: senders wait for it. */
+  #isReadingSources = false;
   #derived: Derived | undefined;
   #connections: Connections | undefined;
   #remote: Remote | undefined;
   #nodeName: string | undefined;
   readonly #delays = new Delays(() => this.config.brokerNativeDelayedDeliveryQueueType);
   readonly #errors: ErrorRegistry = createErrorRegistry();
+  readonly #codecs = new Codecs((load) => this.whenLoading(load));
   readonly #replyTo: string;
 
   /**
@@ -313,6 +317,16 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     return new AsyncResult<T>(id, this);
   }
 
+  /** Serializers of your own, and types of your own in JSON. Celery: `kombu.serialization`. */
+  get serializers(): Serializers {
+    return this.#codecs;
+  }
+
+  /** Compressions of your own. Celery: `kombu.compression`. */
+  get compressions(): Compressions {
+    return this.#codecs.compressions;
+  }
+
   /** `currentTask()` of the running body. Celery: `app.current_task`. */
   get currentTask(): BoundTask | undefined {
     return currentTask();
@@ -391,7 +405,7 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     return this.#derive().router;
   }
 
-  /** @internal */
+  /** The classes that failures of tasks become when they are read, beside those of this package. */
   get errors(): ErrorRegistry {
     return this.#errors;
   }
@@ -564,8 +578,10 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     const link = options.link === undefined ? undefined : encodeOptions({ link: options.link }).link;
     const linkError =
       options.linkError === undefined ? undefined : encodeOptions({ linkError: options.linkError }).link_error;
+    const stores = task[definition].resolved().storeEagerResult;
+    const backend = stores ? await this.backend() : undefined;
     const traced = await applyEagerly(
-      this.executionHost('none'),
+      this.executionHost(backend?.form ?? 'none'),
       {
         id: taskId,
         task: task.name,
@@ -578,6 +594,7 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
         parentId: currentRun()?.request.id,
       },
       new AbortController().signal,
+      async (result) => backend?.store(result, { replyTo: undefined, correlationId: result.taskId }),
     );
     const { outcome } = traced.report;
     if ((options.throw ?? this.config.taskEagerPropagates) && traced.state === 'FAILURE') throw traced.value;
@@ -618,13 +635,13 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     options: CallOptions,
     task: AnyTask | undefined,
   ): Promise<AsyncResult<unknown>> {
-    if (this.#loading.length > 0) await this.loaded;
+    if (this.#loading.length > 0 || this.#isReadingSources) await this.loaded;
     // The caller's input is what travels; the worker checks it again and takes what the schema makes of it.
     if (task?.options.args !== undefined) await checkArguments(name, task.options, args, options.kwargs ?? {});
     if (this.config.taskAlwaysEager && task !== undefined) return this.applyEagerly(task, args, options);
     // First the backend: its reply queue is part of the message.
     const backend = this.#connections?.openBackend ?? (await this.backend());
-    const composed = this.compose(name, args, options);
+    const composed = await prepared(() => this.compose(name, args, options));
     if (composed.ignoreResult !== true) await backend.expect(composed.taskId);
     if (this.#tellsOfPublishing()) {
       const { taskId, publication, queue } = composed;
@@ -633,7 +650,8 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     } else await this.publish(composed.publication, composed.queue);
     if (this.config.taskSendSentEvent) await this.#announce(name, composed, options);
     const run = currentRun();
-    if (run !== undefined && options.addToParent !== false) run.children.push([[composed.taskId, null], null]);
+    const isKept = options.addToParent !== false && run?.self.options.trail !== false;
+    if (run !== undefined && isKept) run.children.push([[composed.taskId, null], null]);
     return new AsyncResult(composed.taskId, this, { ignored: composed.ignoreResult === true });
   }
 
@@ -691,14 +709,7 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
   #derive(): Derived {
     const { config } = this;
     if (this.#derived !== undefined && this.#derived.config === config) return this.#derived;
-    const codec = createCodec({
-      accept: config.acceptContent,
-      limits: {
-        maxBodyBytes: config.workerMaxBodyBytes,
-        maxDecompressedBytes: config.workerMaxDecompressedBytes,
-        maxJsonDepth: config.workerMaxJsonDepth,
-      },
-    });
+    const codec = this.#codecs.for(config);
     const router = createRouter(config);
     const app = this;
     const composer: Composer = {
@@ -756,16 +767,19 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
 
   async #load(): Promise<void> {
     const cwd = this.#system.cwd();
-    for (let load = this.#loading.shift(); load !== undefined; load = this.#loading.shift()) await load();
+    this.#isReadingSources = true;
+    try {
+      for (let load = this.#loading.shift(); load !== undefined; load = this.#loading.shift()) await load();
+    } finally {
+      this.#isReadingSources = false;
+    }
     await this.onAfterConfigure.send(this, { source: this.config });
     await this.signals.importModules.send(this, {});
     for (const name of [...this.config.imports, ...this.config.include])
       this.#takeShared(await loadModule(name, { cwd }));
     const named = await loadNamed(this.config, (path) => loadExport(path, { cwd }));
     if (named !== undefined) this.#settings.change(named);
-    const { acceptContent, resultAcceptContent, resultSerializer, taskCompression, taskSerializer } = this.config;
-    const names = [...acceptContent, ...(resultAcceptContent ?? []), resultSerializer, taskSerializer, taskCompression];
-    await this.codec.prepare(names.filter((name) => name !== undefined));
+    await this.codec.prepare(namesIn(this.config));
     for (const [, task] of this.tasks) task[definition].resolved(); // annotations that cannot be used are told now
     await this.onAfterFinalize.send(this, {});
   }

@@ -7,6 +7,7 @@ import { CloseStack } from '../core/close-stack.ts';
 import type { System } from '../core/system.ts';
 import type { Codec, ErrorRegistry } from '../message/index.ts';
 import { openBackend, type ResultBackend } from '../results/index.ts';
+import { namesIn } from './codecs.ts';
 import { brokerTls, brokerUrls, type Config } from './settings.ts';
 
 export interface ConnectionsHost {
@@ -78,6 +79,7 @@ export class Connections {
     this.#backend ??= this.#start(
       async () => {
         const { codec, config, errors, system } = this.#host;
+        await codec.prepare(namesIn(config)); // results are read without waiting for anything
         const backend = await openBackend({
           url: config.resultBackend,
           settings: config,

@@ -1,5 +1,6 @@
 /** The app: what other rooms may use. */
 export { type AppOptions, appBrand, Celery, isApp } from './celery.ts';
+export type { Compressions, Serializers } from './codecs.ts';
 export type { Conf } from './conf.ts';
 export { Connections, connectionOptions } from './connections.ts';
 export type { Selection } from './queues.ts';

@@ -4,7 +4,15 @@
  * `Retry`, `Ignore` and `Reject` are caught here and nowhere else.
  */
 import { ArgumentsInvalid, ChordError, Ignore, Reject, ResultInvalid, Retry, TaskPredicate } from '../core/errors.ts';
-import { decodeTaskBody, exceptionRepr, pythonRepr, type TaskBody, toError, tracebackText } from '../message/index.ts';
+import {
+  decodeTaskBody,
+  exceptionRepr,
+  prepared,
+  pythonRepr,
+  type TaskBody,
+  toError,
+  tracebackText,
+} from '../message/index.ts';
 import {
   automaticDelaySeconds,
   definition,
@@ -48,7 +56,7 @@ export async function trace(
   let body: TaskBody;
   try {
     if (task === undefined) throw new Error(`no task named '${job.task}' is registered where it should run`);
-    body = decodeTaskBody(job.headers, job.properties, job.body, host.codec);
+    body = await prepared(() => decodeTaskBody(job.headers, job.properties, job.body, host.codec));
   } catch (error) {
     return without({ kind: 'undecodable', reason: toError(error).message }, 'REJECTED', error);
   }
@@ -211,7 +219,7 @@ async function failed(run: TaskRun, thrown: unknown, startedAt: number, resolved
 }
 
 function prepare(run: TaskRun, followUps: FollowUps): void {
-  run.children.push(...followUps.children);
+  if (run.task[definition].options.trail !== false) run.children.push(...followUps.children);
   for (const call of followUps.calls) {
     const publication = run.host.prepareCall(call);
     if (publication !== undefined) run.publications.push(publication);

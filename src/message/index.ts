@@ -27,6 +27,7 @@ export {
 } from './exception.ts';
 export { formatIsoInstant, parseIsoInstant } from './iso-date.ts';
 export type { ErrorFactory } from './known-errors.ts';
+export { NotPrepared, prepared } from './optional-package.ts';
 export { pythonRepr, pythonTupleRepr } from './python-repr.ts';
 export type {
   DecodedResult,

@@ -159,7 +159,7 @@ async function openWorker(
   await signals.celerydAfterSetup.send(nodeName, { instance: given, conf: app.conf });
   const queues = app.router.consumed({ ...given.selection, node: nodeName });
 
-  const backend = await app.backend();
+  const [backend] = await Promise.all([app.backend(), app.codec.prepareToReceive()]);
   const size = given.autoscale?.min || (given.concurrency ?? config.workerConcurrency ?? availableParallelism());
   // Children load while the neighbours are asked what they know: a second that nobody has to wait for twice.
   const opening = openPool(given.pool ?? config.workerPool, poolOptions(app, given, size, backend.form));
