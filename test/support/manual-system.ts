@@ -1,8 +1,9 @@
 /**
- * A `System` with hands on the clock: time stands still until a test moves it. Sleepers and timers run in the order of
- * their time while it moves.
+ * The clock of `celery-ts/testing` as a `System` for unit tests: time stands still until a test moves it; chance, ids,
+ * host and environment are the same in every run, and what is logged can be read.
  */
-import type { Logger, System } from '../../src/core/system.ts';
+import type { System } from '../../src/core/system.ts';
+import { createClock } from '../../src/testing/clock.ts';
 import { type TestLogger, testLogger } from './logger.ts';
 
 export interface ManualSystem extends System {
@@ -17,64 +18,19 @@ export interface ManualSystem extends System {
 
 export function manualSystem(given: { now?: number; hostname?: string; pid?: number } = {}): ManualSystem {
   const logger = testLogger();
-  const timers = new Map<number, { at: number; run: () => void }>();
-  let wall = given.now ?? 1_700_000_000_000;
-  let elapsed = 0;
+  const clock = createClock({ start: new Date(given.now ?? 1_700_000_000_000), log: logger.log });
   let ids = 0;
-
-  const after = (ms: number, run: () => void): (() => void) => {
-    ids += 1;
-    const id = ids;
-    timers.set(id, { at: elapsed + Math.max(ms, 0), run });
-    return () => {
-      timers.delete(id);
-    };
-  };
-  const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
-    new Promise((resolve, reject) => {
-      if (signal?.aborted) return reject(signal.reason);
-      const onAbort = (): void => {
-        cancel();
-        reject(signal?.reason);
-      };
-      const cancel = after(ms, () => {
-        signal?.removeEventListener('abort', onAbort);
-        resolve();
-      });
-      signal?.addEventListener('abort', onAbort, { once: true });
-    });
-  const advance = async (ms: number): Promise<void> => {
-    const end = elapsed + ms;
-    await turn();
-    for (;;) {
-      const due = [...timers].filter(([, { at }]) => at <= end).sort(([a, x], [b, y]) => x.at - y.at || a - b)[0];
-      if (due === undefined) break;
-      const [id, { at, run }] = due;
-      timers.delete(id);
-      wall += at - elapsed;
-      elapsed = at;
-      run();
-      await turn();
-    }
-    wall += end - elapsed;
-    elapsed = end;
-    await turn();
-  };
-  const log: Logger = logger.log;
   return {
+    ...clock.system,
     logger,
-    log,
-    after,
-    sleep,
-    advance,
-    jump: (ms) => {
-      wall += ms;
+    advance: async (ms) => {
+      await clock.advance(ms / 1000);
+      await turn();
     },
+    jump: (ms) => clock.set(new Date(clock.now().getTime() + ms)),
     get timers() {
-      return timers.size;
+      return clock.timers;
     },
-    now: () => wall,
-    monotonic: () => elapsed,
     random: () => 0.5,
     newId: () => {
       ids += 1;
