@@ -9,6 +9,7 @@ import {
   type Call,
   checkArguments,
   checkResult,
+  type EncodedResult,
   type ExecutionHost,
   type Job,
   type RunListener,
@@ -21,25 +22,46 @@ import { type AnyTask, BoundTask, currentRun, definition, inRun, type Run, type 
 /** Follow-ups of an eager run, in order, to be run in place. */
 type Next = { readonly call: Call } | { readonly again: OutgoingTask };
 
+/** Where results of eager runs go (`storeEagerResult`). */
+export type StoreEagerly = (result: EncodedResult) => Promise<void>;
+
 /**
- * Runs a message here, then what follows it: a retry in its place, callbacks and links after it.
- * Gives the outcome of the task itself (of its last retry).
+ * Runs a message here, then what follows it: a retry or a replacement in its place, callbacks and links after it.
+ * Gives the outcome of the task itself: of its last retry, or of what replaced it.
  */
-export async function applyEagerly(host: ExecutionHost, message: OutgoingTask, signal: AbortSignal): Promise<Traced> {
-  const next: Next[] = [];
-  const traced = await traceMessage(host, message, signal, next);
-  for (const follow of next) {
-    if ('call' in follow) await applyEagerly(host, callMessage(follow.call), signal);
-  }
-  const again = next.find((follow) => 'again' in follow);
-  return again !== undefined && traced.state === 'RETRY' ? applyEagerly(host, again.again, signal) : traced;
+export async function applyEagerly(
+  host: ExecutionHost,
+  message: OutgoingTask,
+  signal: AbortSignal,
+  store: StoreEagerly,
+): Promise<Traced> {
+  const outcomes = new Map<string, Traced>();
+  const run = async (one: OutgoingTask): Promise<Traced> => {
+    const next: Next[] = [];
+    const traced = await traceMessage(host, one, signal, next, store);
+    outcomes.set(one.id, traced);
+    for (const follow of next) {
+      if ('call' in follow) await run(callMessage(follow.call));
+      else if (traced.state === 'RETRY') await run(follow.again);
+    }
+    return traced;
+  };
+  const first = await run(message);
+  return outcomes.get(message.id) ?? first;
 }
 
-function traceMessage(host: ExecutionHost, message: OutgoingTask, signal: AbortSignal, next: Next[]): Promise<Traced> {
+async function traceMessage(
+  host: ExecutionHost,
+  message: OutgoingTask,
+  signal: AbortSignal,
+  next: Next[],
+  store: StoreEagerly,
+): Promise<Traced> {
+  const stores = host.tasks.get(message.task)?.[definition].resolved().storeEagerResult === true;
   const collecting: ExecutionHost = {
     ...pick(host),
-    // Nothing is stored, so nothing has to be encoded.
-    resultForm: 'none',
+    // What is not stored does not have to be encoded.
+    resultForm: stores ? host.resultForm : 'none',
     prepareCall: (call): Publication | undefined => void next.push({ call }),
     prepareMessage: (again): Publication | undefined => void next.push({ again: { ...again, eta: undefined } }),
   };
@@ -56,7 +78,14 @@ function traceMessage(host: ExecutionHost, message: OutgoingTask, signal: AbortS
     crashes: 0,
     isEager: true,
   };
-  return trace(collecting, job, signal, silent);
+  const states: Promise<void>[] = [];
+  const traced = await trace(collecting, job, signal, {
+    ...silent,
+    state: (result) => void states.push(store(result)),
+  });
+  await Promise.all(states);
+  for (const result of traced.report.results) await store(result);
+  return traced;
 }
 
 function callMessage(call: Call): OutgoingTask {
