@@ -12,6 +12,7 @@ import {
   LeaderStore,
   schedulerNamed,
 } from '../beat/index.ts';
+import { AccessRefused } from '../core/errors.ts';
 import type { LoadedApp } from './context.ts';
 import { CommandError, exitCodes } from './exit-codes.ts';
 
@@ -29,7 +30,7 @@ export interface PreparedBeat {
   readonly host: BeatHost;
   readonly scheduler: string;
   readonly scheduleFile: string;
-  /** Runs until the signal aborts. @throws {CommandError} 73 when the schedule file is taken or cannot be made. */
+  /** Runs until the signal aborts. @throws {CommandError} 73: the schedule file is taken or cannot be made. @throws {AccessRefused} */
   run(signal: AbortSignal): Promise<void>;
 }
 
@@ -66,9 +67,19 @@ export async function prepareBeat(
     scheduler,
     scheduleFile,
     run: async (signal) => {
+      const refused = new AbortController();
+      // A broker that is away is waited for; one that refuses us says so now, not when the first run is due.
+      if (how === 'alone' && !isLed) {
+        app.publisher().catch((error: unknown) => {
+          if (error instanceof AccessRefused) refused.abort(error);
+          else system.log.warn({ err: error }, 'The broker cannot be reached yet: beat waits for it');
+        });
+      }
       try {
         const world = { ...system, log: system.log.child({ name: 'celery.beat' }) };
-        await new Beat({ host, scheduleFile, createScheduler, system: world, announce }).run(signal);
+        const beat = new Beat({ host, scheduleFile, createScheduler, system: world, announce });
+        await beat.run(AbortSignal.any([signal, refused.signal]));
+        refused.signal.throwIfAborted();
       } catch (error) {
         if (error instanceof FileInUse || error instanceof CannotCreateFile) {
           throw new CommandError(error.message, exitCodes.cannotCreate);

@@ -117,6 +117,20 @@ describe('celery-ts beat', () => {
     ]);
   });
 
+  it('leaves with 77 when the broker refuses it, and waits for one that is not there', async () => {
+    await using broker = await testBroker();
+    await using project = await tempProject({ 'tasks.mjs': everyHalfSecond });
+    const wrong = new URL(broker.url);
+    wrong.password = 'wrong';
+    for (const more of [[], ['--ha']]) {
+      const refused = await project.run(['beat', '-A', 'tasks', '-q', ...more], { CELERY_BROKER_URL: wrong.href });
+      expect([refused.code, refused.stderr.split('\n').at(-2)]).toEqual([77, expect.stringMatching(/^Error: /)]);
+    }
+    await using waiting = project.start(['beat', '-A', 'tasks'], { CELERY_BROKER_URL: 'amqp://127.0.0.1:1/' });
+    await waiting.line(/The broker cannot be reached yet: beat waits for it/, 25);
+    expect((await waiting.stop(20)).code).toBe(0);
+  });
+
   it('refuses wrong entries all at once, with 78', async () => {
     await using project = await tempProject({
       'tasks.mjs': beatTasks(`
