@@ -60,7 +60,17 @@ export {
 } from './core/errors.ts';
 export type { Logger } from './core/system.ts';
 export type { Camera, ClusterState, ReceivedEvent, TaskState, WorkerState } from './events/index.ts';
-export type { Compression, JsonType, Serializer } from './message/index.ts';
+export {
+  type Compression,
+  dateValue,
+  decimalValue,
+  FloatValue,
+  type JsonType,
+  type Serializer,
+  TypedValue,
+  timeValue,
+  uuidValue,
+} from './message/index.ts';
 export { AsyncResult, EagerResult, GroupResult } from './results/index.ts';
 export {
   type CatchUp,
