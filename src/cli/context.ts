@@ -6,6 +6,8 @@ import type { Command } from 'commander';
 import { Celery } from '../app/index.ts';
 import { type AppLocation, findApp } from '../app/loader.ts';
 import { nodeSystem, type System } from '../core/system.ts';
+import type { Daemon } from './daemon.ts';
+import type { Starter } from './detach.ts';
 import { CommandError, exitCodes } from './exit-codes.ts';
 import { announceLogging, createLogger, levelNamed } from './logger.ts';
 import { reportRemarks } from './remarks.ts';
@@ -35,6 +37,8 @@ export interface CommandContext {
   readonly stderr: Output;
   /** Where somebody sits who presses keys; undefined when output or input is no terminal. */
   readonly terminal?: Terminal | undefined;
+  /** Who started this program in the background, if somebody did. */
+  readonly starter?: Starter | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -69,16 +73,19 @@ export async function loadCommandApp(
     readonly onLoaded?: (app: Celery) => Promise<void>;
     /** A program that runs on: the signals of logging are sent. */
     readonly setsUpLogging?: boolean;
+    /** What it is as a daemon: user, log file and pid file are put in order on the way. */
+    readonly daemon?: Daemon;
   } = {},
 ): Promise<LoadedApp> {
   const options = command.optsWithGlobals<GlobalOptions>();
   const cwd = options.workdir === undefined ? process.cwd() : changeDirectory(options.workdir);
+  given.daemon?.begin();
   const levelName = options.loglevel ?? given.level ?? 'WARNING';
   const level = levelNamed(levelName);
   if (level === undefined) throw new CommandError(`No log level is called '${levelName}'.`, exitCodes.usage);
   const isTerminal = context.stderr.isTTY === true;
   const color = isTerminal && options.color !== false && !context.env.NO_COLOR;
-  let system = nodeSystem({ log: await createLogger({ level, isTerminal, color }) });
+  let system = nodeSystem({ log: await createLogger({ level, isTerminal, color, file: given.daemon?.log }) });
   const found = await find(options.app, cwd, context.env, given.optional === true);
   const { app, location } = found;
   app.useSystem(system);
@@ -90,9 +97,11 @@ export async function loadCommandApp(
   };
   app.settings.setFlags(flags);
   await app.loaded;
+  await given.daemon?.enter(app.config, system);
   await given.onLoaded?.(app);
   if (given.setsUpLogging === true) {
-    system = nodeSystem({ log: await announceLogging(app, system.log, { loglevel: levelName, colorize: color }) });
+    const logging = { loglevel: levelName, colorize: color, logfile: given.daemon?.log.path };
+    system = nodeSystem({ log: await announceLogging(app, system.log, logging) });
     app.useSystem(system);
     reportRemarks(app, system.log);
   }

@@ -1,8 +1,9 @@
 /**
  * The log of a program: JSON lines on stderr, or people's lines when stderr is a terminal and pino-pretty is installed.
  */
-import { type Level, type Logger, type LoggerOptions, pino } from 'pino';
+import { type DestinationStream, type Level, type Logger, type LoggerOptions, pino } from 'pino';
 import type { Celery } from '../app/index.ts';
+import type { LogFile } from './log-file.ts';
 
 /** Celery's names of the levels, and pino's. */
 const levels: Readonly<Record<string, Level>> = {
@@ -27,17 +28,21 @@ export interface LogOptions {
   readonly level: Level;
   readonly isTerminal: boolean;
   readonly color: boolean;
+  /** Where lines go instead, from the moment it is open. */
+  readonly file?: LogFile | undefined;
 }
 
 export async function createLogger(options: LogOptions): Promise<Logger> {
   const settings: LoggerOptions = { level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
-  const pretty = options.isTerminal
-    ? await import('pino-pretty').then(
-        (module) => module.default,
-        () => undefined,
-      )
-    : undefined;
-  if (pretty === undefined) return pino(settings, pino.destination({ dest: 2, sync: true }));
+  const { file } = options;
+  const pretty =
+    options.isTerminal && file?.path === undefined
+      ? await import('pino-pretty').then(
+          (module) => module.default,
+          () => undefined,
+        )
+      : undefined;
+  if (pretty === undefined) return pino(settings, orFile(pino.destination({ dest: 2, sync: true }), file));
   const stream = pretty({
     colorize: options.color,
     destination: 2,
@@ -46,7 +51,12 @@ export async function createLogger(options: LogOptions): Promise<Logger> {
     translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
     ignore: 'pid,hostname',
   });
-  return pino(settings, stream);
+  return pino(settings, orFile(stream, file));
+}
+
+function orFile(stream: DestinationStream, file: LogFile | undefined): DestinationStream {
+  if (file === undefined) return stream;
+  return { write: (line) => void (file.write(line) || stream.write(line)) };
 }
 
 /** Sends the signals of logging; gives the logger that a receiver of `setupLogging` has put in place of ours, or ours. */

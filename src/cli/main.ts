@@ -4,6 +4,7 @@
 import { CeleryError } from '../core/errors.ts';
 import { packageVersion } from '../core/package-version.ts';
 import type { CommandContext } from './context.ts';
+import { Starter } from './detach.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { runProgram } from './program.ts';
 
@@ -11,11 +12,14 @@ import { runProgram } from './program.ts';
 export async function main(argv: readonly string[]): Promise<number> {
   const { env, stderr, stdin, stdout } = process;
   const terminal = stdin.isTTY && stdout.isTTY ? { input: stdin, output: stdout } : undefined;
-  const context: CommandContext = { stdout, stderr, terminal, env };
+  const starter = new Starter(env);
+  const context: CommandContext = { stdout, stderr, terminal, starter, env };
   try {
     return await runProgram(argv, packageVersion(), context);
   } catch (error) {
-    context.stderr.write(describe(error, isDebugging(argv)));
+    const text = describe(error, isDebugging(argv));
+    context.stderr.write(text);
+    starter.failed(text);
     return exitCodeOf(error);
   }
 }

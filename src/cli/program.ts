@@ -7,6 +7,7 @@ import { callCommand } from './commands/call.ts';
 import { controlCommand } from './commands/control.ts';
 import { eventsCommand } from './commands/events.ts';
 import { inspectCommand } from './commands/inspect.ts';
+import { multiCommand, multiWords, runMulti } from './commands/multi.ts';
 import { reportCommand } from './commands/report.ts';
 import { resultCommand } from './commands/result.ts';
 import { statusCommand } from './commands/status.ts';
@@ -26,11 +27,14 @@ const commands: readonly DefineCommand[] = [
   inspectCommand,
   controlCommand,
   eventsCommand,
+  multiCommand,
   reportCommand,
 ];
 
 /** Runs the program; resolves to the exit code. @throws what a command throws. */
 export async function runProgram(argv: readonly string[], version: string, context: CommandContext): Promise<number> {
+  const several = multiWords(argv, globalOptions());
+  if (several !== undefined && several[0] !== 'help') return runMulti(context, several);
   let exitCode: Promise<number> = Promise.resolve(exitCodes.done);
   const program = createProgram(version, context, (result) => {
     exitCode = result;

@@ -1,6 +1,7 @@
 /**
  * `celery-ts beat`: parse, run beat until a signal comes, save and exit. `--list` shows what is coming instead.
  */
+import { hostname } from 'node:os';
 import { Command, InvalidArgumentError } from 'commander';
 import { maskedUrl, parseBrokerUrls } from '../../amqp/index.ts';
 import { connectionOptions } from '../../app/index.ts';
@@ -9,17 +10,14 @@ import { CloseStack } from '../../core/close-stack.ts';
 import { packageVersion } from '../../core/package-version.ts';
 import { type BeatCommandOptions, type PreparedBeat, prepareBeat } from '../beat.ts';
 import { type CommandContext, type LoadedApp, loadCommandApp, say } from '../context.ts';
-import { detach } from '../detach.ts';
+import { addDaemonOptions, Daemon, type DaemonOptions } from '../daemon.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { createPidfile } from '../pidfile.ts';
+import { nodeParts } from '../node-format.ts';
 import type { DefineCommand } from '../program.ts';
 import { loglevelOption } from './worker.ts';
 
-interface Options extends BeatCommandOptions {
+interface Options extends BeatCommandOptions, DaemonOptions {
   readonly loglevel: string;
-  readonly pidfile?: string;
-  readonly logfile?: string;
-  readonly detach?: boolean;
   readonly list?: boolean;
   readonly json?: boolean;
 }
@@ -27,33 +25,38 @@ interface Options extends BeatCommandOptions {
 const listedRuns = 5;
 
 export const beatCommand: DefineCommand = (context, run) =>
-  new Command('beat')
-    .description('run beat: sends tasks on their schedules')
-    .option('-s, --schedule <file>', 'the schedule file, celerybeat-schedule by default')
-    .option('-S, --scheduler <name>', "'persistent', 'memory', or a class of yours: ./scheduler.ts:MyScheduler")
-    .option('--max-interval <seconds>', 'longest sleep between two looks at the schedule', moreThanNothing)
-    .option('--ha [name]', "one of several beats leads; they share this name, the app's by default")
-    .option('--list', 'print each entry with its next five runs and exit')
-    .option('-j, --json', 'with --list: as one JSON document')
-    .addOption(loglevelOption())
-    .option('--detach', 'run in the background')
-    .option('-f, --logfile <file>', 'with --detach: where the log goes')
-    .option('--pidfile <file>', 'write the process id here')
-    .action((options: Options, command: Command) => run(runBeat(context, options, command)));
+  addDaemonOptions(
+    new Command('beat')
+      .description('run beat: sends tasks on their schedules')
+      .option('-s, --schedule <file>', 'the schedule file, celerybeat-schedule by default')
+      .option('-S, --scheduler <name>', "'persistent', 'memory', or a class of yours: ./scheduler.ts:MyScheduler")
+      .option('--max-interval <seconds>', 'longest sleep between two looks at the schedule', moreThanNothing)
+      .option('--ha [name]', "one of several beats leads; they share this name, the app's by default")
+      .option('--list', 'print each entry with its next five runs and exit')
+      .option('-j, --json', 'with --list: as one JSON document')
+      .addOption(loglevelOption()),
+    '--detach',
+  ).action((options: Options, command: Command) => run(runBeat(context, options, command)));
 
 async function runBeat(context: CommandContext, options: Options, command: Command): Promise<number> {
-  if (options.detach === true && options.list !== true) return detach('beat', options.logfile);
+  const isListing = options.list === true;
+  const daemon = new Daemon('beat', command.optsWithGlobals<Options>(), nodeParts(`beat@${hostname()}`), context.env);
+  if (daemon.leaves && !isListing) return daemon.leave();
   await using opened = new CloseStack();
+  opened.adopt(daemon);
   const stop = new AbortController();
   opened.defer(onStopSignals(() => stop.abort()));
-  const loaded = await loadCommandApp(context, command, { level: options.loglevel, setsUpLogging: true });
-  const { config } = opened.adopt(loaded.app);
+  const loaded = await loadCommandApp(context, command, {
+    level: options.loglevel,
+    setsUpLogging: true,
+    ...(isListing ? {} : { daemon }),
+  });
+  opened.adopt(loaded.app);
   const beat = await prepareBeat(loaded, options, 'alone');
-  if (options.list === true) return list(context, loaded, beat, options.json === true);
-  const pidfile = options.pidfile ?? config.beatPidfile;
-  if (pidfile !== undefined) opened.adopt(await createPidfile(pidfile, loaded.system));
+  if (isListing) return list(context, loaded, beat, options.json === true);
   const isQuiet = command.optsWithGlobals<{ quiet?: boolean }>().quiet === true;
   if (!isQuiet) context.stdout.write(banner(loaded, beat, options));
+  context.starter?.configured();
   await beat.run(stop.signal);
   return exitCodes.done;
 }

@@ -2,6 +2,7 @@
  * `celery-ts worker`: parse, open a worker, wait for a signal, stop it. Its options become settings, so that children
  * of the pool see them too.
  */
+import { hostname } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { workerNodeName } from '../../core/node-names.ts';
 import { packageVersion } from '../../core/package-version.ts';
@@ -9,11 +10,13 @@ import { type AutoscaleBounds, parseAutoscale, Worker } from '../../worker/index
 import { banner } from '../banner.ts';
 import { embedBeat } from '../beat.ts';
 import { type CommandContext, type LoadedApp, loadCommandApp, say } from '../context.ts';
+import { addDaemonOptions, Daemon, type DaemonOptions } from '../daemon.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { levelNames } from '../logger.ts';
+import { nodeParts } from '../node-format.ts';
 import type { DefineCommand } from '../program.ts';
 
-interface Options {
+interface Options extends DaemonOptions {
   readonly hostname?: string;
   readonly loglevel: string;
   readonly queues?: readonly string[];
@@ -43,68 +46,71 @@ interface Options {
 }
 
 export const workerCommand: DefineCommand = (context, run) =>
-  new Command('worker')
-    .description('run a worker: takes tasks from the queues and runs them')
-    .option('-n, --hostname <name>', 'node name, celery@<host> by default; %h host, %n first part, %d domain')
-    .addOption(loglevelOption())
-    .option('-Q, --queues <names>', 'queues to consume, comma separated; also ones that are not configured', list)
-    .option('-X, --exclude-queues <names>', 'configured queues not to consume, comma separated', list)
-    .option('-I, --include <modules>', 'more modules to import, comma separated', list)
-    .option('--purge, --discard', 'empty the queues first, without asking')
-    .option(
-      '-c, --concurrency <count>',
-      'tasks at a time: children, threads or slots; the number of processors by default',
-      atLeastOne,
-    )
-    .addOption(
-      new Option('-P, --pool <pool>', 'what runs the tasks').choices([
-        'prefork',
-        'processes',
-        'threads',
-        'async',
-        'gevent',
-        'eventlet',
-        'solo',
-      ]),
-    )
-    .option('--async-slots <count>', 'asynchronous tasks at a time in each child or thread', atLeastOne)
-    .option('--prefetch-multiplier <count>', 'unacknowledged messages for each slot; 0: no limit', whole)
-    .option('--time-limit <seconds>', 'tasks that run longer are ended', seconds)
-    .option('--soft-time-limit <seconds>', 'tasks that run longer have their signal aborted', seconds)
-    .option('--max-tasks-per-child <count>', 'replace a child after this many tasks', atLeastOne)
-    .option('--max-memory-per-child <KiB>', 'replace a child that holds more, between tasks', atLeastOne)
-    .option('--autoscale <max,min>', 'as many children as there are tasks, between these bounds', bounds)
-    .option('-S, --statedb <file>', 'keep revoked ids and the logical clock in this file over a restart')
-    .option('-E, --task-events', 'send task events, for monitors')
-    .addOption(new Option('--events', 'the same').hideHelp())
-    .option('--without-gossip', 'do not listen to other workers')
-    .option('--without-mingle', 'do not ask other workers at the start what they know')
-    .option('--without-heartbeat', 'send no heartbeats')
-    .option('--heartbeat-interval <seconds>', 'between two heartbeats; 2 by default', atLeastOne)
-    .option('-B, --beat', 'run beat too, in this process')
-    .option('-s, --schedule <file>', 'with --beat: the schedule file')
-    .addOption(new Option('--schedule-filename <file>', 'the same').hideHelp())
-    .option('--scheduler <name>', "with --beat: 'persistent', 'memory', or a class of yours")
-    .addOption(
-      new Option('-O, --optimization <kind>', "accepted for Celery's sake; tasks go to free children only").choices([
-        'default',
-        'fair',
-      ]),
-    )
-    .action((options: Options, command: Command) => run(runWorker(context, options, command)));
+  addDaemonOptions(
+    new Command('worker')
+      .description('run a worker: takes tasks from the queues and runs them')
+      .option('-n, --hostname <name>', 'node name, celery@<host> by default; %h host, %n first part, %d domain')
+      .addOption(loglevelOption())
+      .option('-Q, --queues <names>', 'queues to consume, comma separated; also ones that are not configured', list)
+      .option('-X, --exclude-queues <names>', 'configured queues not to consume, comma separated', list)
+      .option('-I, --include <modules>', 'more modules to import, comma separated', list)
+      .option('--purge, --discard', 'empty the queues first, without asking')
+      .option(
+        '-c, --concurrency <count>',
+        'tasks at a time: children, threads or slots; the number of processors by default',
+        atLeastOne,
+      )
+      .addOption(
+        new Option('-P, --pool <pool>', 'what runs the tasks').choices([
+          'prefork',
+          'processes',
+          'threads',
+          'async',
+          'gevent',
+          'eventlet',
+          'solo',
+        ]),
+      )
+      .option('--async-slots <count>', 'asynchronous tasks at a time in each child or thread', atLeastOne)
+      .option('--prefetch-multiplier <count>', 'unacknowledged messages for each slot; 0: no limit', whole)
+      .option('--time-limit <seconds>', 'tasks that run longer are ended', seconds)
+      .option('--soft-time-limit <seconds>', 'tasks that run longer have their signal aborted', seconds)
+      .option('--max-tasks-per-child <count>', 'replace a child after this many tasks', atLeastOne)
+      .option('--max-memory-per-child <KiB>', 'replace a child that holds more, between tasks', atLeastOne)
+      .option('--autoscale <max,min>', 'as many children as there are tasks, between these bounds', bounds)
+      .option('-S, --statedb <file>', 'keep revoked ids and the logical clock in this file over a restart')
+      .option('-E, --task-events', 'send task events, for monitors')
+      .addOption(new Option('--events', 'the same').hideHelp())
+      .option('--without-gossip', 'do not listen to other workers')
+      .option('--without-mingle', 'do not ask other workers at the start what they know')
+      .option('--without-heartbeat', 'send no heartbeats')
+      .option('--heartbeat-interval <seconds>', 'between two heartbeats; 2 by default', atLeastOne)
+      .option('-B, --beat', 'run beat too, in this process')
+      .option('-s, --schedule <file>', 'with --beat: the schedule file')
+      .addOption(new Option('--schedule-filename <file>', 'the same').hideHelp())
+      .option('--scheduler <name>', "with --beat: 'persistent', 'memory', or a class of yours")
+      .addOption(
+        new Option('-O, --optimization <kind>', "accepted for Celery's sake; tasks go to free children only").choices([
+          'default',
+          'fair',
+        ]),
+      ),
+    '-D, --detach',
+  ).action((options: Options, command: Command) => run(runWorker(context, options, command)));
 
 async function runWorker(context: CommandContext, options: Options, command: Command): Promise<number> {
+  const nodeName = workerNodeName(options.hostname, hostname());
+  await using daemon = new Daemon('worker', command.optsWithGlobals<Options>(), nodeParts(nodeName), context.env);
+  if (daemon.leaves) return daemon.leave();
   const loaded = await loadCommandApp(context, command, {
     flags: settingsOf(options),
     level: options.loglevel,
-    onLoaded: (app) => {
-      const name = workerNodeName(options.hostname, app.system.hostname);
-      return app.signals.celerydInit.send(name, { instance: command, conf: app.conf, options: { ...options } });
-    },
+    daemon,
+    onLoaded: (app) =>
+      app.signals.celerydInit.send(nodeName, { instance: command, conf: app.conf, options: { ...options } }),
     setsUpLogging: true,
   });
   const { app, flags, location, system } = loaded;
-  const nodeName = workerNodeName(options.hostname, system.hostname);
   const isInfo = system.log.isLevelEnabled('info');
   const stop = new AbortController();
   const signals = new StopSignals((name, count) => {
@@ -139,11 +145,13 @@ async function runWorker(context: CommandContext, options: Options, command: Com
           if (command.optsWithGlobals<{ quiet?: boolean }>().quiet !== true) {
             context.stdout.write(banner(app, info, packageVersion(), isInfo));
           }
+          context.starter?.configured();
         },
       },
       stop.signal,
     );
     say(context, `${nodeName} ready.`);
+    context.starter?.up();
     await signals.first;
     await beat?.close();
     const { how, exitCode } = await signals.stopWorker(worker, loaded);
