@@ -36,6 +36,8 @@ export class RateLimits {
   readonly #perSecond = new Map<string, number>();
   readonly #limitOf: (taskName: string) => string | number | null | undefined;
   readonly #known = new Set<string>();
+  /** Limits that were set since, as they were given. */
+  readonly #given = new Map<string, string | number | null | undefined>();
 
   /** `limitOf` gives a task's own limit, asked once a task. */
   constructor(limitOf: (taskName: string) => string | number | null | undefined) {
@@ -57,6 +59,11 @@ export class RateLimits {
     const turn = Math.max(now, this.#nextTurn.get(taskName) ?? 0);
     this.#nextTurn.set(taskName, turn + 1000 / rate);
     return turn;
+  }
+
+  /** The limit that holds, as it was given: `10/m`. */
+  given(taskName: string): string | number | null | undefined {
+    return this.#given.has(taskName) ? this.#given.get(taskName) : this.#limitOf(taskName);
   }
 
   /** When the next turn is free (epoch ms), without taking it. */
@@ -83,6 +90,7 @@ export class RateLimits {
   set(taskName: string, limit: string | number | null | undefined): void {
     const rate = perSecond(limit);
     this.#known.add(taskName);
+    this.#given.set(taskName, limit);
     this.#nextTurn.delete(taskName);
     this.#expected.delete(taskName);
     if (rate === undefined) this.#perSecond.delete(taskName);

@@ -57,20 +57,28 @@ function argumentsOf({ app }: CommandHost, { delivery, message }: Request): { ar
   }
 }
 
-function registered({ app }: CommandHost, items: unknown, withBuiltins: boolean): string[] {
+function registered(host: CommandHost, items: unknown, withBuiltins: boolean): string[] {
   const attributes =
     Array.isArray(items) && items.length > 0 ? items.map(String) : ['exchange', 'routing_key', 'rate_limit'];
-  const names = app.tasks.names().filter((name) => withBuiltins || !name.startsWith('celery.'));
+  const names = host.app.tasks.names().filter((name) => withBuiltins || !name.startsWith('celery.'));
   return names.map((name) => {
-    const task = app.tasks.get(name);
-    const options: Readonly<Record<string, unknown>> =
-      task === undefined ? {} : { ...task.options, ...task[definition].resolved() };
+    const options = optionsOf(host, name);
     const shown = attributes.flatMap((attribute) => {
       const value = options[attribute.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())];
       return value === undefined || value === null ? [] : [`${attribute}=${String(value)}`];
     });
     return shown.length === 0 ? name : `${name} [${shown.join(' ')}]`;
   });
+}
+
+/** The options of a task as they hold here, with what remote control has changed. */
+function optionsOf({ app, limits, tasks }: CommandHost, name: string): Readonly<Record<string, unknown>> {
+  const task = app.tasks.get(name);
+  if (task === undefined) return {};
+  const own = { ...task.options, ...task[definition].resolved() };
+  const changed = tasks.timeLimits.get(name);
+  const times = changed === undefined ? {} : { softTimeLimit: changed.soft, timeLimit: changed.hard };
+  return { ...own, ...times, rateLimit: limits.given(name) };
 }
 
 function queryTask(host: CommandHost, ids: readonly string[]): Record<string, unknown> {
