@@ -1,4 +1,5 @@
 /** The periodic scheduler: what other rooms may use. */
+export { CannotCreateFile } from '../core/replace-file.ts';
 export { appHost } from './app-host.ts';
 export { Beat, type BeatOptions } from './beat.ts';
 export { type ComingRuns, comingRuns } from './coming-runs.ts';
@@ -11,7 +12,6 @@ export type { SavedEntry, SavedSchedule } from './saved-schedule.ts';
 export type { Scheduler, SchedulerClass, SchedulerContext } from './scheduler.ts';
 export { type CreateScheduler, schedulerNamed } from './schedulers.ts';
 export {
-  CannotCreateFile,
   FileStore,
   MemoryStore,
   peekAtFile,

@@ -4,10 +4,11 @@
  * state is read and ends when the state belongs to somebody else.
  */
 import { constants } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CeleryError } from '../core/errors.ts';
 import { isCode } from '../core/process-identity.ts';
+import { CannotCreateFile, replaceFile } from '../core/replace-file.ts';
 import type { System } from '../core/system.ts';
 import { FileLock } from './file-lock.ts';
 import { readSavedSchedule, type SavedEntry, type SavedSchedule, writeSchedule } from './saved-schedule.ts';
@@ -30,13 +31,6 @@ export interface StoreTerm {
 export interface ScheduleStore {
   /** Waits until this beat may send. @throws {FileInUse} when it never may. */
   open(signal: AbortSignal): Promise<StoreTerm>;
-}
-
-/** A schedule file that can be neither read nor made (exit code 73). */
-export class CannotCreateFile extends CeleryError {
-  static override readonly name: string = 'CannotCreateFile';
-  override readonly code: string = 'CELERY_CANNOT_CREATE_FILE';
-  override readonly excModule: string = 'celery_ts.errors';
 }
 
 /** Nothing is kept: every start is a first one. Celery: `celery.beat:Scheduler`. */
@@ -175,38 +169,5 @@ async function readText(path: string): Promise<string | 'foreign' | undefined> {
       `The schedule file ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}.`,
       { cause: error },
     );
-  }
-}
-
-/** Writes beside, syncs, renames, syncs the folder: after a crash the file is whole, old or new. */
-export async function replaceFile(path: string, text: string): Promise<void> {
-  const draft = `${path}.tmp`;
-  await rm(draft, { force: true }); // left by a crash, or planted
-  try {
-    const file = await open(draft, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | noFollow, 0o644);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(draft, path);
-  } catch (error) {
-    await rm(draft, { force: true }).catch(() => undefined);
-    throw error;
-  }
-  await syncFolder(dirname(path));
-}
-
-async function syncFolder(path: string): Promise<void> {
-  try {
-    const folder = await open(path, constants.O_RDONLY);
-    try {
-      await folder.sync();
-    } finally {
-      await folder.close();
-    }
-  } catch (error) {
-    if (!isCode(error, 'EISDIR', 'EINVAL', 'EPERM', 'EACCES', 'ENOTSUP')) throw error; // folders that cannot be synced
   }
 }

@@ -2,6 +2,7 @@
  * Exit codes, and which error leads to which (API.md section 7).
  */
 import { AccessRefused, CeleryError, ImproperlyConfigured, OperationalError, QueueNotFound } from '../core/errors.ts';
+import { CannotCreateFile } from '../core/replace-file.ts';
 
 export const exitCodes = {
   done: 0,
@@ -33,6 +34,7 @@ export class CommandError extends CeleryError {
 
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommandError) return error.exitCode;
+  if (error instanceof CannotCreateFile) return exitCodes.cannotCreate;
   if (error instanceof AccessRefused) return exitCodes.refused;
   if (error instanceof OperationalError) return exitCodes.unavailable;
   if (error instanceof ImproperlyConfigured || error instanceof QueueNotFound) return exitCodes.configuration;

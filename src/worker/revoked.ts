@@ -1,6 +1,6 @@
 /**
  * The tasks that somebody revoked: by id, bounded by count and age, and by stamps. Also the memory of expired ids.
- * Kept in a state file by `state-file.ts`, shared with new workers by mingle.
+ * Kept in a file by `state-file.ts` (`--statedb`), shared with new workers by mingle.
  */
 import type { TaskMessage } from '../message/index.ts';
 
@@ -17,6 +17,7 @@ export class Revoked {
   /** Id → when it was revoked, oldest first. */
   readonly #ids = new Map<string, number>();
   readonly #stamps = new Map<string, Set<unknown>>();
+  #changes = 0;
 
   constructor(options: RevokedOptions = {}) {
     this.#max = options.max ?? 50_000;
@@ -29,6 +30,19 @@ export class Revoked {
       this.#ids.delete(id);
       this.#ids.set(id, now);
     }
+    this.#changes += 1;
+    this.#prune(now);
+  }
+
+  /** Takes over ids with their own times (epoch ms): from a file. Those known here stay as they are. */
+  restore(ids: Iterable<readonly [id: string, at: number]>, now: number): void {
+    const known = [...this.#ids];
+    this.#ids.clear();
+    for (const [id, at] of [...ids].sort(([, a], [, b]) => a - b)) this.#ids.set(id, Math.min(at, now));
+    for (const [id, at] of known) {
+      this.#ids.delete(id);
+      this.#ids.set(id, at);
+    }
     this.#prune(now);
   }
 
@@ -38,6 +52,17 @@ export class Revoked {
       for (const one of Array.isArray(value) ? value : [value]) known.add(one);
       this.#stamps.set(name, known);
     }
+    this.#changes += 1;
+  }
+
+  /** Grows with each revocation: whoever writes them down sees that there is something new. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** Revoked stamps, as `addStamps` takes them. */
+  stamps(): Record<string, unknown[]> {
+    return Object.fromEntries([...this.#stamps].map(([name, values]) => [name, [...values]]));
   }
 
   has(message: Pick<TaskMessage, 'id' | 'stampedHeaders' | 'stamps'>, now: number): boolean {
@@ -75,4 +100,15 @@ export class Revoked {
       this.#ids.delete(id);
     }
   }
+}
+
+/** Celery's own variables of the environment: how many ids are kept, and how long. */
+export function revokedOptions(env: Readonly<Record<string, string | undefined>>): RevokedOptions {
+  const { CELERY_WORKER_REVOKES_MAX: max, CELERY_WORKER_REVOKE_EXPIRES: expires } = env;
+  return { max: positive(max), expireSeconds: positive(expires) };
+}
+
+function positive(text: string | undefined): number | undefined {
+  const value = Number(text);
+  return text !== undefined && text !== '' && value > 0 ? value : undefined;
 }

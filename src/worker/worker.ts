@@ -7,6 +7,7 @@ import { Connection, Consumer, purgeQueue, type Queue } from '../amqp/index.ts';
 import type { Celery, Selection } from '../app/index.ts';
 import type { AppLocation } from '../app/loader.ts';
 import { CloseStack } from '../core/close-stack.ts';
+import { expandNodeName } from '../core/node-names.ts';
 import type { Logger } from '../core/system.ts';
 import type { EventDispatcher } from '../events/index.ts';
 import { definition } from '../task/index.ts';
@@ -18,7 +19,8 @@ import type { Pool } from './pool/pool.ts';
 import { poolOptions } from './pool-options.ts';
 import { RateLimits } from './rate-limits.ts';
 import { greet, openDispatcher, openRemote } from './remote.ts';
-import { Revoked } from './revoked.ts';
+import { Revoked, revokedOptions } from './revoked.ts';
+import { StateFile } from './state-file.ts';
 import { WorkerSteps } from './steps.ts';
 
 export interface WorkerOptions {
@@ -165,7 +167,12 @@ async function openWorker(
   const opening = openPool(given.pool ?? config.workerPool, poolOptions(app, given, size, backend.form));
   opened.defer(async () => (await opening.catch(() => undefined))?.terminate());
   opening.catch(() => undefined); // awaited below, unless the connection fails first
-  const revoked = new Revoked();
+  const revoked = new Revoked(revokedOptions(system.env));
+  if (config.workerStateDb !== undefined) {
+    const [name, hostname = system.hostname] = nodeName.split('@');
+    const path = expandNodeName(config.workerStateDb, { hostname, name });
+    opened.adopt(await StateFile.open({ path, revoked, clock: app.remote.clock, system }));
+  }
   const { connection, events } = await openConnection(app, given, queues, revoked, opened, signal);
   const pool = await opening;
   const prefetchFor = (slots: number): number => slots * config.workerPrefetchMultiplier;
