@@ -1,6 +1,7 @@
 /**
- * What worker and beat share as programs that run on: the options of a daemon, and the order of its start. Workdir and
- * umask, the user it is to be, its log file, the app, its pid file; settings (`workerPidfile` …) stand in for options.
+ * What worker, beat and the camera of events share as programs that run on: the options of a daemon, and the order of
+ * its start. Workdir and umask, the user it is to be, its log file, the app, its pid file; settings (`workerPidfile` …)
+ * stand in for options.
  */
 
 import { resolve } from 'node:path';
@@ -39,37 +40,39 @@ export function addDaemonOptions(command: Command, detachFlags: string): Command
   return command;
 }
 
-/** The settings of Celery's `worker_…` and `beat_…` families. */
-function settingsFor(config: Config, family: 'worker' | 'beat'): DaemonOptions {
-  const given =
-    family === 'worker'
-      ? {
-          logfile: config.workerLogfile,
-          pidfile: config.workerPidfile,
-          uid: config.workerUid,
-          gid: config.workerGid,
-          umask: config.workerUmask,
-        }
-      : {
-          logfile: config.beatLogfile,
-          pidfile: config.beatPidfile,
-          uid: config.beatUid,
-          gid: config.beatGid,
-          umask: config.beatUmask,
-        };
+/** Programs with settings of their own for this: `worker_logfile`, `beat_logfile`, `events_logfile` … */
+type Family = 'worker' | 'beat' | 'events';
+
+function settingsFor(config: Config, family: Family): DaemonOptions {
+  const given = { worker: workerSettings, beat: beatSettings, events: eventsSettings }[family](config);
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+function workerSettings(config: Config): Record<string, string | undefined> {
+  const { workerGid: gid, workerLogfile: logfile, workerPidfile: pidfile, workerUid: uid, workerUmask: umask } = config;
+  return { gid, logfile, pidfile, uid, umask };
+}
+
+function beatSettings(config: Config): Record<string, string | undefined> {
+  const { beatGid: gid, beatLogfile: logfile, beatPidfile: pidfile, beatUid: uid, beatUmask: umask } = config;
+  return { gid, logfile, pidfile, uid, umask };
+}
+
+function eventsSettings(config: Config): Record<string, string | undefined> {
+  const { eventsGid: gid, eventsLogfile: logfile, eventsPidfile: pidfile, eventsUid: uid, eventsUmask: umask } = config;
+  return { gid, logfile, pidfile, uid, umask };
 }
 
 export class Daemon {
   readonly log = new LogFile();
-  readonly #family: 'worker' | 'beat';
+  readonly #family: Family;
   readonly #options: DaemonOptions;
   readonly #node: NodeParts;
   readonly #isDetached: boolean;
   #pidfile: Pidfile | undefined;
 
   constructor(
-    family: 'worker' | 'beat',
+    family: Family,
     options: DaemonOptions,
     node: NodeParts,
     env: Readonly<Record<string, string | undefined>>,

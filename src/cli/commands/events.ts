@@ -2,7 +2,8 @@
  * `celery-ts events`: a live monitor of the cluster (the default), each event as a line (`--dump`), or pictures of the
  * cluster for a class of the user's (`--camera`).
  */
-import { type Command as Cli, Command, InvalidArgumentError } from 'commander';
+import { hostname } from 'node:os';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { maskedUrl, parseBrokerUrls } from '../../amqp/index.ts';
 import { connectionOptions } from '../../app/index.ts';
 import { loadExport } from '../../app/load-module.ts';
@@ -14,16 +15,16 @@ import { type Camera, type ClusterState, type ReceivedEvent, Snapshots } from '.
 import { perSecond } from '../../worker/index.ts';
 import { bigintAsText } from '../answers.ts';
 import { type CommandContext, type GlobalOptions, type LoadedApp, loadCommandApp, say } from '../context.ts';
-import { detach } from '../detach.ts';
+import { addDaemonOptions, Daemon, type DaemonOptions } from '../daemon.ts';
 import { EventLines } from '../event-line.ts';
 import { CommandError, exitCodes } from '../exit-codes.ts';
-import { createPidfile } from '../pidfile.ts';
+import { nodeParts } from '../node-format.ts';
 import type { DefineCommand } from '../program.ts';
 import { Monitor } from '../screen/monitor.ts';
 import { styleFor } from '../style.ts';
 import { loglevelOption } from './worker.ts';
 
-interface Options extends GlobalOptions {
+interface Options extends GlobalOptions, Omit<DaemonOptions, 'workdir'> {
   readonly dump?: boolean;
   readonly camera?: string;
   readonly frequency?: number;
@@ -33,54 +34,54 @@ interface Options extends GlobalOptions {
   readonly timeout?: number;
   readonly json?: boolean;
   readonly loglevel: string;
-  readonly logfile?: string;
-  readonly pidfile?: string;
-  readonly detach?: boolean;
 }
 
 export const eventsCommand: DefineCommand = (context, run) =>
-  new Command('events')
-    .description('watch what workers announce: a live monitor, or lines, or pictures for a class of yours')
-    .option('-d, --dump', 'print each event as a line')
-    .option('-c, --camera <module:Class>', 'hand the state of the cluster to this class again and again')
-    .option('-F, --frequency <seconds>', 'with --camera: between two pictures; 1 by default', positive)
-    .option('--freq <seconds>', 'the same', positive)
-    .option('-r, --maxrate <rate>', 'with --camera: pictures at most, 10/m say', rate)
-    .option('-p, --pattern <glob>', "only of nodes whose name matches: 'worker*@*'")
-    .option('-t, --timeout <seconds>', 'end after this long', positive)
-    .option('-j, --json', 'with --dump: one JSON document a line')
-    .addOption(loglevelOption())
-    .option('--detach', 'with --camera: run in the background')
-    .option('-f, --logfile <file>', 'with --detach: where the log goes')
-    .option('--pidfile <file>', 'with --camera: write the process id here')
-    .action((_options: object, command: Cli) => run(events(context, command)));
+  addDaemonOptions(
+    new Command('events')
+      .description('watch what workers announce: a live monitor, or lines, or pictures for a class of yours')
+      .option('-d, --dump', 'print each event as a line')
+      .option('-c, --camera <module:Class>', 'hand the state of the cluster to this class again and again')
+      .option('-F, --frequency <seconds>', 'with --camera: between two pictures; 1 by default', positive)
+      .addOption(new Option('--freq <seconds>', 'the same').argParser(positive).hideHelp())
+      .option('-r, --maxrate <rate>', 'with --camera: pictures at most, 10/m say', rate)
+      .option('-p, --pattern <glob>', "only of nodes whose name matches: 'worker*@*'")
+      .option('-t, --timeout <seconds>', 'end after this long', positive)
+      .option('-j, --json', 'with --dump: one JSON document a line')
+      .addOption(loglevelOption()),
+    '--detach',
+  ).action((_options: object, command: Command) => run(events(context, command)));
 
-async function events(context: CommandContext, command: Cli): Promise<number> {
+async function events(context: CommandContext, command: Command): Promise<number> {
   const options = command.optsWithGlobals<Options>();
   const isMonitor = options.dump !== true && options.camera === undefined;
   if (isMonitor && context.terminal === undefined) {
     throw new CommandError('The monitor needs a terminal. --dump prints events as lines.', exitCodes.usage);
   }
-  if (options.detach === true) {
-    if (options.camera === undefined) throw new CommandError('--detach is for --camera.', exitCodes.usage);
-    return detach('events', options.logfile);
+  if (options.detach === true && options.camera === undefined) {
+    throw new CommandError('--detach is for --camera.', exitCodes.usage);
   }
+  const daemon = new Daemon('events', options, nodeParts(`events@${hostname()}`), context.env);
+  if (daemon.leaves) return daemon.leave();
   await using opened = new CloseStack();
   const stop = new AbortController();
   opened.defer(onSignals(() => stop.abort()));
   // A log on the monitor's own screen would spoil it.
   const level = isMonitor && context.stderr.isTTY === true ? 'CRITICAL' : options.loglevel;
-  const loaded = await loadCommandApp(context, command, { optional: true, level });
+  const loaded = await loadCommandApp(context, command, {
+    optional: true,
+    level,
+    ...(options.camera === undefined ? {} : { daemon: opened.adopt(daemon), setsUpLogging: true }),
+  });
   opened.adopt(loaded.app);
-  const stopped = stop.signal;
   const watch = { context, loaded, options, opened, stop: () => stop.abort() };
   if (isMonitor) await monitor(watch);
   else if (options.camera === undefined) await dump(watch);
   else await takePictures(watch, options.camera);
   if (options.timeout !== undefined) opened.defer(loaded.system.after(options.timeout * 1000, () => stop.abort()));
   await new Promise<void>((resolve) => {
-    if (stopped.aborted) resolve();
-    stopped.addEventListener('abort', () => resolve(), { once: true });
+    if (stop.signal.aborted) resolve();
+    stop.signal.addEventListener('abort', () => resolve(), { once: true });
   });
   return exitCodes.done;
 }
@@ -118,7 +119,6 @@ async function dump(watch: Watch): Promise<void> {
 async function takePictures(watch: Watch, name: string): Promise<void> {
   const { context, loaded, opened, options } = watch;
   const { app, system } = loaded;
-  if (options.pidfile !== undefined) opened.adopt(await createPidfile(options.pidfile, system));
   const everySeconds = options.frequency ?? options.freq ?? 1;
   const state = app.events.state();
   const camera = await cameraNamed(name, state, system.cwd());
@@ -128,6 +128,8 @@ async function takePictures(watch: Watch, name: string): Promise<void> {
   await receive(watch, (event) => state.event(event));
   if (options.quiet !== true) say(context, `-> evcam: Taking snapshots with ${name} (every ${everySeconds} secs.)`);
   snapshots.start();
+  context.starter?.configured();
+  context.starter?.up();
 }
 
 /** @throws {ImproperlyConfigured} when it is not found, or its instances have no `onShutter`. */
