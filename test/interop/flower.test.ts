@@ -37,7 +37,8 @@ app.task('shop.slow', { bind: true }, (self, seconds: number) => new Promise((re
 app.task('shop.later', { bind: true, maxRetries: 5 }, (self) => { throw self.retry({ countdown: 600 }); });
 `;
 
-describe('Flower', () => {
+// Where no package index answers there is no Flower: `.ci/run` says so. Elsewhere a missing one is a failure.
+describe.skipIf(process.env.CELERY_TEST_WITHOUT_FLOWER === '1')('Flower', () => {
   it('shows a celery-ts worker, its tasks, pool and queues, and its buttons reach it', async () => {
     await using broker = await testBroker();
     const env = { BROKER: broker.url };
@@ -128,7 +129,7 @@ describe('Flower', () => {
     await page.goto(`${base}/worker/ts1@host`);
     const tab = async (name: string): Promise<string> => {
       await page.locator(`#worker-tab-${name}`).click();
-      const pane = page.locator(`#tab-${name}`);
+      const pane = page.locator(`#tab-${name}.show`);
       await pane.waitFor({ state: 'visible' });
       return (await pane.textContent()) ?? '';
     };
