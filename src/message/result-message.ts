@@ -122,7 +122,7 @@ function documentBody(result: OutgoingResult, codec: Codec): Record<string, unkn
 
 /** Of a failure the map of its error; a map that came from another worker passes as it is. */
 function wireResult({ state, result }: OutgoingResult, codec: Codec): unknown {
-  if (!exceptionStates.has(state)) return result;
+  if (!exceptionStates.has(state)) return result ?? null; // a peer looks for the key
   return isMap(result) && typeof result.exc_type === 'string' ? result : toExceptionMap(result, codec);
 }
 

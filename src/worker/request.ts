@@ -1,7 +1,7 @@
 /**
  * A delivery with its task: what the worker knows of one message from its arrival to its settlement.
  */
-import { type Delivery, delayTarget } from '../amqp/index.ts';
+import { type Delivery, delayTarget, isDelayedByCelery } from '../amqp/index.ts';
 import type { DeliveryInfo } from '../core/envelope.ts';
 import type { Job } from '../execution/index.ts';
 import type { TaskMessage } from '../message/index.ts';
@@ -41,7 +41,9 @@ export class Request {
 
   /** Where the message came from; a delayed one's own address, not that of the delay levels. */
   get info(): DeliveryInfo {
-    const { info } = this.#delivery;
+    const { info, queue } = this.#delivery;
+    // Celery's levels do not say where the message was to go; back to this queue is where it came.
+    if (isDelayedByCelery(info.exchange, info.routingKey)) return { ...info, exchange: '', routingKey: queue };
     const target = delayTarget(info.exchange, info.routingKey);
     return target === undefined ? info : { ...info, ...target };
   }
