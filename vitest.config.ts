@@ -30,6 +30,15 @@ export default defineConfig({
       withBroker('interop', 60),
       withBroker('slow', 600),
       withBroker('package', 300),
+      {
+        test: {
+          name: 'faults',
+          include: ['test/faults/**/*.test.ts'],
+          globalSetup: ['test/support/build-only.ts'],
+          maxConcurrency: 5,
+          hookTimeout: 120_000,
+        },
+      },
     ],
   },
 });

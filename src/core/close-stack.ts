@@ -10,6 +10,7 @@ export interface Closable {
 export class CloseStack implements AsyncDisposable {
   readonly #closers: (() => Promise<void> | void)[] = [];
   #closing: Promise<void> | undefined;
+  #late: Promise<void> | undefined;
 
   /** Keeps `thing` until the stack closes, and returns it. */
   adopt<T extends Closable>(thing: T): T {
@@ -22,8 +23,12 @@ export class CloseStack implements AsyncDisposable {
     this.#closers.push(close);
   }
 
-  /** Closes everything, newest first. A second call waits for the first. Errors are gathered and thrown at the end. */
-  close(): Promise<void> {
+  /**
+   * Closes everything, newest first. A second call waits for the first. Errors are gathered and thrown at the end.
+   * Once `deadline` has settled, what is left is begun and not waited for.
+   */
+  close(deadline?: Promise<void>): Promise<void> {
+    this.#late ??= deadline;
     this.#closing ??= this.#closeAll();
     return this.#closing;
   }
@@ -36,7 +41,9 @@ export class CloseStack implements AsyncDisposable {
     const errors: unknown[] = [];
     for (let close = this.#closers.pop(); close !== undefined; close = this.#closers.pop()) {
       try {
-        await close();
+        const closed = Promise.resolve(close());
+        closed.catch(() => undefined); // heard below, unless it is too late for that
+        await (this.#late === undefined ? closed : Promise.race([closed, this.#late]));
       } catch (error) {
         errors.push(error);
       }

@@ -13,7 +13,6 @@ import type { EventDispatcher } from '../events/index.ts';
 import { definition } from '../task/index.ts';
 import { type AutoscaleBounds, Autoscaler } from './autoscale.ts';
 import { consumingOptions, reportNews } from './connection.ts';
-import { declareCeleryDelays } from './celery-delays.ts';
 import { TaskService } from './consumer/tasks.ts';
 import { openPool } from './pool/index.ts';
 import type { Pool } from './pool/pool.ts';
@@ -78,6 +77,7 @@ export class Worker {
   readonly #opened: CloseStack;
   readonly #log: Logger;
   #stopping: Promise<void> | undefined;
+  #isFlushed = true;
 
   private constructor(app: Celery, parts: Parts, opened: CloseStack) {
     this.app = app;
@@ -105,7 +105,15 @@ export class Worker {
     }
   }
 
-  /** Warm stop; a second call waits for the first. */
+  /** False after a stop that could not tell the broker what was done: those messages come again. */
+  get isFlushed(): boolean {
+    return this.#isFlushed;
+  }
+
+  /**
+   * Warm stop: waits for running tasks, however long they take, and at most `shutdownTimeout` for everything else.
+   * A second call waits for the first.
+   */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
@@ -113,23 +121,96 @@ export class Worker {
 
   async #stop(): Promise<void> {
     this.#log.debug('Stopping: no more messages are taken');
+    const { system } = this.app;
+    const limitMs = this.app.config.shutdownTimeout * 1000;
     await this.steps.close();
-    await this.consumer.pause();
-    await this.tasks.stop();
+    // While the broker is asked to send no more, tasks go on; neither waits for the other.
+    const quiet = this.#within(limitMs, 'taking messages', this.#takeNoMore());
     await this.pool.close();
-    await this.tasks.settled();
-    await this.consumer.flush({ limitMs: this.app.config.shutdownTimeout * 1000 });
-    await this.#opened.close();
+    await quiet;
+    const deadlineAt = system.monotonic() + limitMs;
+    const leftMs = (): number => Math.max(0, deadlineAt - system.monotonic());
+    if (!(await this.#within(leftMs(), 'settling tasks', this.tasks.settled()))) this.#isFlushed = false;
+    await this.#flush(Math.max(1, leftMs() / 2)); // the other half is for saying goodbye
+    const closed = new AbortController();
+    const deadline = system.sleep(leftMs(), closed.signal).catch(() => undefined);
+    await this.#opened.close(deadline).catch((error: unknown) => this.#log.error({ err: error }, 'Closing failed'));
+    closed.abort();
     await this.app.signals.workerShutdown.send(this, {});
   }
 
-  /** Cold stop: running tasks are ended and go back to the queue where they are acknowledged late. */
-  async terminate(): Promise<void> {
+  async #takeNoMore(): Promise<void> {
     await this.consumer.pause();
     await this.tasks.stop();
+  }
+
+  /** The broker has every acknowledgement, or we know that it has not. */
+  async #flush(limitMs: number): Promise<void> {
+    if (!this.connection.isOpen) {
+      if (this.tasks.unsent === 0) return; // nothing was done that it does not know
+      this.#isFlushed = false;
+      const tasks = this.tasks.unsent;
+      this.#log.error({ tasks }, 'The broker cannot be told that tasks have ended: their messages are delivered again');
+      return;
+    }
+    try {
+      await this.consumer.flush({ limitMs });
+    } catch (error) {
+      this.#isFlushed = false;
+      this.#log.error({ err: error }, 'Acknowledgements may not have reached the broker: those messages come again');
+    }
+  }
+
+  /** True when `work` was done in time. It is not waited for beyond that, and its failure is logged. */
+  async #within(limitMs: number, what: string, work: Promise<void>): Promise<boolean> {
+    const late = new AbortController();
+    const done = work.then(
+      () => true,
+      (error: unknown) => {
+        this.#log.error({ err: error, what }, 'A step of the stop failed');
+        return false;
+      },
+    );
+    const tooLate = this.app.system.sleep(limitMs, late.signal).then(
+      () => {
+        this.#log.error(
+          { what, limitSeconds: limitMs / 1000 },
+          'A step of the stop took too long; going on without it',
+        );
+        return false;
+      },
+      () => false,
+    );
+    const isDone = await Promise.race([done, tooLate]);
+    late.abort();
+    return isDone;
+  }
+
+  /**
+   * Cold stop: running tasks are ended and go back to the queue where they are acknowledged late. Before that they
+   * have `workerSoftShutdownTimeout` to end by themselves, if anything runs or `workerEnableSoftShutdownOnIdle` is on;
+   * `hurry` ends that wait.
+   */
+  async terminate(hurry?: AbortSignal): Promise<void> {
+    const limitMs = this.app.config.shutdownTimeout * 1000;
+    await this.#within(limitMs, 'taking messages', this.#takeNoMore());
+    await this.#softly(hurry);
     await this.pool.terminate();
     await this.steps.stop('terminate');
     await this.stop();
+  }
+
+  async #softly(hurry: AbortSignal | undefined): Promise<void> {
+    const { config, system } = this.app;
+    const seconds = config.workerSoftShutdownTimeout;
+    const waitsIdle = config.workerEnableSoftShutdownOnIdle;
+    if (seconds <= 0 || (this.tasks.open === 0 && !waitsIdle)) return;
+    this.#log.warn({ seconds, tasks: this.tasks.open }, 'Soft shutdown: running tasks may end by themselves');
+    const ended = new AbortController();
+    const closed = this.pool.close();
+    if (!waitsIdle) void closed.then(() => ended.abort());
+    const enough = hurry === undefined ? ended.signal : AbortSignal.any([ended.signal, hurry]);
+    await system.sleep(seconds * 1000, enough).catch(() => undefined);
   }
 }
 
@@ -175,7 +256,6 @@ async function openWorker(
     opened.adopt(await StateFile.open({ path, revoked, clock: app.remote.clock, system }));
   }
   const { connection, events } = await openConnection(app, given, queues, revoked, opened, signal);
-  await declareCeleryDelays(app, queues);
   const pool = await opening;
   const prefetchFor = (slots: number): number => slots * config.workerPrefetchMultiplier;
   const prefetch = prefetchFor((given.autoscale?.max ?? pool.size) * (pool.slots / pool.size));
@@ -202,6 +282,9 @@ async function openWorker(
     onReceived: () => autoscaler?.onTaskReceived(),
     onHeld: (count) => void consumer?.growPrefetch(Math.min(count, config.workerEtaTaskLimit ?? mostHeld)),
   });
+  const onConnected = (): void => tasks.onConnected();
+  connection.on('open', onConnected);
+  opened.defer(() => void connection.off('open', onConnected));
   const autoscaler =
     given.autoscale === undefined
       ? undefined

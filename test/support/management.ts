@@ -46,6 +46,21 @@ export class Management {
     });
   }
 
+  /** What `user` may do in a vhost, as regular expressions; empty: nothing. */
+  async setPermissions(vhost: string, permissions: { configure: string; write: string; read: string }): Promise<void> {
+    const path = `/api/permissions/${encodeURIComponent(vhost)}/${encodeURIComponent(this.user)}`;
+    await this.#must('PUT', path, permissions);
+  }
+
+  async setPolicy(vhost: string, name: string, pattern: string, definition: object): Promise<void> {
+    const path = `/api/policies/${encodeURIComponent(vhost)}/${encodeURIComponent(name)}`;
+    await this.#must('PUT', path, { pattern, definition, 'apply-to': 'queues' });
+  }
+
+  async deleteQueue(vhost: string, name: string): Promise<void> {
+    await this.#must('DELETE', `/api/queues/${encodeURIComponent(vhost)}/${encodeURIComponent(name)}`);
+  }
+
   async deleteVhost(name: string): Promise<void> {
     const response = await this.#fetch('DELETE', `/api/vhosts/${encodeURIComponent(name)}`);
     if (!response.ok && response.status !== 404) throw new Error(`vhost ${name}: ${response.status} on delete`);

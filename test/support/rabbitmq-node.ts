@@ -4,13 +4,14 @@
  * no root, no shared epmd. The node, its epmd and a watchdog form one process group; the watchdog ends the group when
  * we say so, and also when our process dies and the pipe to it breaks. Knows nothing of vitest: `bench/` uses it too.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants, createWriteStream, existsSync } from 'node:fs';
+import { accessSync, constants, createWriteStream, existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { Management } from './management.ts';
 import { until } from './until.ts';
 
@@ -29,13 +30,24 @@ export interface RabbitNode extends AsyncDisposable {
   readonly nodeName: string;
   /** Where the node's output goes; kept until `close`. */
   readonly logFile: string;
+  /** Ends the node with SIGKILL; its data stays. */
+  kill(): Promise<void>;
+  /** Shuts the node down in order; its data stays. */
+  stop(): Promise<void>;
+  /** Starts it again after `kill` or `stop`, on the same ports. Resolves when clients can connect. */
+  start(): Promise<void>;
+  /** `rabbitmqctl …args` on this node; gives what it printed. Some 1.5 s. */
+  ctl(...args: string[]): Promise<string>;
   /** Kills the node and everything it started, and removes its folders. */
   close(): Promise<void>;
 }
 
+const execFileAsync = promisify(execFile);
+
 const watchdog = `
 epmd -port "$ERL_EPMD_PORT" -address 127.0.0.1 </dev/null &
 "$CELERY_TEST_RABBITMQ_SCRIPT" </dev/null &
+echo $! >node.pid
 cat >/dev/null
 kill -KILL 0
 `;
@@ -62,45 +74,47 @@ export async function startRabbitNode(options: RabbitNodeOptions = {}): Promise<
   const logFile = join(home, 'output.log');
   await writeFolders(home, { port, managementPort, ...options });
 
-  const child = spawn('sh', ['-c', watchdog], {
-    cwd: home,
-    detached: true, // its own process group, so that `kill 0` ends the group and nobody else
-    stdio: ['pipe', 'pipe', 'pipe'],
-    env: {
-      PATH: process.env.PATH,
-      HOME: home, // the Erlang cookie is made here
-      LANG: 'C.UTF-8',
-      CELERY_TEST_RUN: process.env.CELERY_TEST_RUN,
-      ERL_EPMD_PORT: String(epmdPort),
-      ERL_CRASH_DUMP_SECONDS: '0',
-      CELERY_TEST_RABBITMQ_SCRIPT: script,
-      RABBITMQ_ALLOW_INPUT: '1', // run the VM in place of the script: the pid is the node's
-      RABBITMQ_SERVER_START_ARGS: '-noinput',
-      RABBITMQ_NODENAME: nodeName,
-      RABBITMQ_DIST_PORT: String(distPort),
-      RABBITMQ_MNESIA_BASE: join(home, 'data'),
-      RABBITMQ_LOG_BASE: join(home, 'log'),
-      RABBITMQ_CONF_ENV_FILE: join(home, 'none.conf'),
-      RABBITMQ_CONFIG_FILE: join(home, 'rabbitmq.conf'),
-      RABBITMQ_ENABLED_PLUGINS_FILE: join(home, 'plugins'),
-    },
-  });
+  const env: NodeJS.ProcessEnv = {
+    PATH: process.env.PATH,
+    HOME: home, // the Erlang cookie is made here
+    LANG: 'C.UTF-8',
+    CELERY_TEST_RUN: process.env.CELERY_TEST_RUN,
+    ERL_EPMD_PORT: String(epmdPort),
+    ERL_CRASH_DUMP_SECONDS: '0',
+    CELERY_TEST_RABBITMQ_SCRIPT: script,
+    RABBITMQ_ALLOW_INPUT: '1', // run the VM in place of the script: the pid is the node's
+    RABBITMQ_SERVER_START_ARGS: '-noinput',
+    RABBITMQ_NODENAME: nodeName,
+    RABBITMQ_DIST_PORT: String(distPort),
+    RABBITMQ_MNESIA_BASE: join(home, 'data'),
+    RABBITMQ_LOG_BASE: join(home, 'log'),
+    RABBITMQ_CONF_ENV_FILE: join(home, 'none.conf'),
+    RABBITMQ_CONFIG_FILE: join(home, 'rabbitmq.conf'),
+    RABBITMQ_ENABLED_PLUGINS_FILE: join(home, 'plugins'),
+  };
   const output = createWriteStream(logFile);
-  child.stdout.pipe(output, { end: false });
-  child.stderr.pipe(output, { end: false });
-
   const management = new Management(`http://127.0.0.1:${managementPort}`, 'guest', 'guest');
+  const launch = (): ChildProcess => {
+    // its own process group, so that `kill 0` ends the group and nobody else
+    const group = spawn('sh', ['-c', watchdog], { cwd: home, detached: true, stdio: ['pipe', 'pipe', 'pipe'], env });
+    group.stdout?.pipe(output, { end: false });
+    group.stderr?.pipe(output, { end: false });
+    return group;
+  };
+  let child = launch();
+  const answers = (): Promise<unknown> =>
+    until(() => management.isUp(), {
+      what: 'the private RabbitMQ node to answer',
+      withinSeconds: options.startSeconds ?? 60,
+      everyMs: 100,
+    });
   const close = async (): Promise<void> => {
     await endGroup(child);
     output.end();
     await rm(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   };
   try {
-    await until(() => management.isUp(), {
-      what: 'the private RabbitMQ node to answer',
-      withinSeconds: options.startSeconds ?? 60,
-      everyMs: 100,
-    });
+    await answers();
   } catch (error) {
     const said = existsSync(logFile) ? (await readFile(logFile, 'utf8')).slice(-2000) : '';
     await close();
@@ -112,9 +126,39 @@ export async function startRabbitNode(options: RabbitNodeOptions = {}): Promise<
     management,
     nodeName,
     logFile,
+    kill: () => endGroup(child),
+    stop: async () => {
+      const pid = Number(await readFile(join(home, 'node.pid'), 'utf8'));
+      process.kill(pid, 'SIGTERM');
+      await until(() => !isAlive(pid), { what: 'the node to shut down', withinSeconds: 30 });
+      await endGroup(child);
+    },
+    start: async () => {
+      child = launch();
+      await answers();
+    },
+    ctl: async (...args) => {
+      const { stdout } = await execFileAsync(controlScript(script), ['-n', nodeName, ...args], { env });
+      return stdout;
+    },
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** The script beside the server's own. */
+function controlScript(serverScript: string): string {
+  return join(dirname(serverScript), 'rabbitmqctl');
+}
+
+/** Not a zombie that waits for its parent. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
 }
 
 async function writeFolders(

@@ -175,6 +175,9 @@ class StopSignals {
   #cold: () => void = () => {};
   readonly #isCold: Promise<'cold'>;
   #count = 0;
+  #isAskedColdly = false;
+  /** One more signal after the one that asked for a cold stop: no soft wait. */
+  readonly #hurry = new AbortController();
   /** The newest signal; remote control asks as a TERM would. */
   #last = 'SIGTERM';
   readonly #handler = (name: NodeJS.Signals): void => {
@@ -182,7 +185,10 @@ class StopSignals {
     this.#last = name;
     this.#onSignal(name, this.#count);
     this.#resolveFirst();
-    if (this.#count > 1 || name === 'SIGQUIT') this.#cold();
+    const isCold = this.#count > 1 || name === 'SIGQUIT';
+    if (isCold && this.#isAskedColdly) this.#hurry.abort();
+    if (isCold) this.#cold();
+    this.#isAskedColdly ||= isCold;
   };
 
   constructor(onSignal: (name: NodeJS.Signals, count: number) => void) {
@@ -208,11 +214,16 @@ class StopSignals {
     if (this.#last !== 'SIGQUIT') {
       await workerShuttingDown.send(nodeName, { sig: this.#last, how: 'Warm', exitcode: exitCodes.done });
     }
-    const warm = worker.stop().then(() => 'warm' as const);
-    if ((await Promise.race([warm, this.#isCold])) === 'warm') return { how: 'warm', exitCode: exitCodes.done };
+    process.exitCode = exitCodes.failed; // until it is known that all went well
+    if (this.#last !== 'SIGQUIT') {
+      const warm = worker.stop().then(() => 'warm' as const);
+      if ((await Promise.race([warm, this.#isCold])) === 'warm') {
+        return { how: 'warm', exitCode: worker.isFlushed ? exitCodes.done : exitCodes.failed };
+      }
+    }
     await workerShuttingDown.send(nodeName, { sig: this.#last, how: 'Cold', exitcode: exitCodes.failed });
     system.log.warn('Cold shutdown: running tasks are ended');
-    await worker.terminate();
+    await worker.terminate(this.#hurry.signal);
     return { how: 'cold', exitCode: exitCodes.failed };
   }
 

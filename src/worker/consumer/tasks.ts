@@ -79,6 +79,7 @@ export class TaskService {
   #onIdle: (() => void) | undefined;
   #isStopping = false;
   #processed = 0;
+  #unsent = 0;
   /** Limits set by remote control (seconds), by task name: over the task's own, under the message's. */
   readonly timeLimits = new Map<string, { readonly soft: number | undefined; readonly hard: number | undefined }>();
   readonly counts: TaskCounts = { total: new Map(), rejected: 0, storeFailures: 0 };
@@ -107,6 +108,16 @@ export class TaskService {
   /** Given to the pool and not settled. */
   get open(): number {
     return this.#open;
+  }
+
+  /** Tasks that ended since the connection was lost, whose end the broker cannot have heard. */
+  get unsent(): number {
+    return this.#unsent;
+  }
+
+  /** The broker is there again and delivers them once more. */
+  onConnected(): void {
+    this.#unsent = 0;
   }
 
   /** Runs started since the worker did. */
@@ -323,6 +334,7 @@ export class TaskService {
     const failure = this.#failureOf(request, outcome);
     if (failure !== undefined) this.#failureSignal(request, failure);
     const { delivery } = request;
+    if (delivery.isStale) this.#unsent += 1;
     if (settlement === 'ack') delivery.ack();
     else delivery.reject({ requeue: settlement === 'requeue' });
     if (this.#reserved.get(request.id) === request) this.#reserved.delete(request.id);

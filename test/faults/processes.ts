@@ -1,0 +1,172 @@
+/** Faults of processes (faults.md, section 3). */
+import { expect } from 'vitest';
+import { until } from '../support/until.ts';
+import type { Scenario } from './scenario.ts';
+import { childrenOf, concurrency, gone, seconds, type World } from './world.ts';
+
+export const processes: readonly Scenario[] = [
+  {
+    fault: 'main process killed',
+    promise: 'its children are gone within a second, and nothing confirmed is lost',
+    losesRunning: true,
+    run: async (world) => {
+      const worker = await world.worker();
+      const { count } = world.variant;
+      await world.publish({ ms: 10 });
+      await world.ended(count * 0.3);
+      const children = childrenOf(worker.pid);
+      expect(children.length).toBeGreaterThanOrEqual(concurrency);
+      worker.signal('SIGKILL');
+      const childrenGoneSeconds = await gone(children);
+      if (world.variant.against === 'celery-ts') expect(childrenGoneSeconds).toBeLessThan(1.5);
+      const second = await world.worker();
+      await finished(world);
+      await world.stopWarmly(second);
+      return { childrenGoneSeconds };
+    },
+  },
+  {
+    fault: 'busy children killed',
+    promise: 'their tasks run again, and the pool is whole again',
+    losesRunning: true,
+    run: async (world) => {
+      // each message may cost three processes; one that is hit again and again would be given up
+      const worker = await world.worker({ settings: { taskCrashLimit: 100 } });
+      await world.publish({ ms: 10 });
+      const kills = world.variant.count >= 1_000 ? 10 : 5;
+      let longest = 0;
+      for (let kill = 1; kill <= kills; kill += 1) {
+        await world.ended(kill * 0.1 * world.variant.count * (5 / kills));
+        const victim = childrenOf(worker.pid).at(kill % 2 === 0 ? 0 : -1);
+        if (victim === undefined) throw new Error('There is no child to kill.');
+        const killedAt = performance.now();
+        process.kill(victim, 'SIGKILL');
+        await until(() => childrenOf(worker.pid).filter((pid) => pid !== victim).length >= concurrency, {
+          what: 'the slot to be filled again',
+          withinSeconds: 5,
+        });
+        longest = Math.max(longest, performance.now() - killedAt);
+      }
+      if (world.variant.acks === 'late') await world.drained(60);
+      else await finished(world, kills);
+      await world.stopWarmly(worker);
+      return { kills, longestRefillSeconds: seconds(longest) };
+    },
+    judgesItself: true,
+  },
+  {
+    fault: 'poison task',
+    promise: 'it costs at most taskCrashLimit processes, and healthy tasks behind it all end',
+    judgesItself: true,
+    run: async (world) => {
+      const worker = await world.worker();
+      const { lost } = world.verdict();
+      expect(lost).toEqual([]);
+      await world.publish({ task: 'poison', count: 1 });
+      await world.publish({ count: 100, ms: 5 });
+      await world.ended(100);
+      if (world.variant.against === 'celery-ts') await world.stopWarmly(worker);
+      const { started } = world.verdict();
+      const executions = started - 100;
+      if (world.variant.against === 'celery-ts') {
+        expect(executions).toBeLessThanOrEqual(world.variant.acks === 'late' ? 3 : 1);
+      }
+      return { executions };
+    },
+  },
+  {
+    fault: 'TERM under load',
+    promise: 'running tasks end, the rest goes back to the queue, exit 0, nothing runs twice',
+    mostDuplicates: 0,
+    run: async (world) => {
+      const worker = await world.worker();
+      const publisher = world.publisher({ ms: 10 });
+      await world.ended(world.variant.count * 0.3);
+      const stoppedAt = performance.now();
+      expect(await worker.stop(15)).toMatchObject({ code: 0 });
+      const stopSeconds = seconds(performance.now() - stoppedAt);
+      await publisher.line(/^done /);
+      const second = await world.worker();
+      await finished(world);
+      await world.stopWarmly(second);
+      return { stopSeconds };
+    },
+  },
+  {
+    fault: 'TERM twice',
+    promise: 'running tasks are ended and go back to the queue; exit 1 within seconds',
+    isOurs: true,
+    judgesItself: true,
+    run: async (world) => {
+      const worker = await world.worker();
+      await world.publish({ count: 4, ms: 4_000 });
+      await until(() => world.verdict().started >= concurrency, { what: 'tasks to run' });
+      const children = childrenOf(worker.pid);
+      worker.signal('SIGTERM');
+      await worker.line(/Warm shutdown/);
+      const askedAt = performance.now();
+      worker.signal('SIGTERM');
+      const { code } = await worker.ended;
+      const stopSeconds = seconds(performance.now() - askedAt);
+      expect(code).toBe(1);
+      expect(stopSeconds).toBeLessThan(3.5);
+      await gone(children);
+      const second = await world.worker();
+      await world.ended(world.variant.acks === 'late' ? 4 : 2);
+      await world.stopWarmly(second);
+      return { stopSeconds };
+    },
+  },
+  {
+    fault: 'QUIT with a soft shutdown timeout',
+    promise: 'tasks that end in that time are kept, the others are ended then',
+    isOurs: true,
+    judgesItself: true,
+    run: async (world) => {
+      const worker = await world.worker({ settings: { workerSoftShutdownTimeout: 2 } });
+      await world.publish({ count: 1, ms: 1_000 });
+      await until(() => world.verdict().started >= 1, { what: 'the short task to run' });
+      await world.publish({ count: 1, ms: 30_000 });
+      await until(() => world.verdict().started >= 2, { what: 'the long task to run' });
+      const askedAt = performance.now();
+      worker.signal('SIGQUIT');
+      const { code } = await worker.ended;
+      const stopSeconds = seconds(performance.now() - askedAt);
+      expect(code).toBe(1);
+      expect(world.verdict().ended).toBe(1);
+      expect(stopSeconds).toBeGreaterThan(1.8);
+      expect(stopSeconds).toBeLessThan(4.5);
+      return { stopSeconds };
+    },
+  },
+  {
+    fault: 'TERM and KILL while tasks retry',
+    promise: 'no retry is lost on its way',
+    losesRunning: true,
+    run: async (world) => {
+      const count = world.variant.count / 2;
+      await world.publish({ task: 'twice', count });
+      const first = await world.worker();
+      await world.ended(count * 0.2);
+      expect((await first.stop(15)).code).toBe(0);
+      const second = await world.worker();
+      await world.ended(count * 0.5);
+      second.signal('SIGKILL');
+      await second.ended;
+      const third = await world.worker();
+      await finished(world);
+      await world.stopWarmly(third);
+      return {};
+    },
+  },
+];
+
+/** Everything confirmed has ended; acknowledged early, the queue is empty and at most the running ones are missing. */
+async function finished(world: World, mayMiss = concurrency): Promise<void> {
+  if (world.variant.acks === 'late') {
+    await world.drained(60);
+    return;
+  }
+  await world.emptied(60);
+  await until(() => world.verdict().lost.length <= mayMiss, { what: 'all but the running ones to end' });
+}
