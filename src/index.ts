@@ -27,6 +27,9 @@ export {
   AccessRefused,
   AlreadyRegistered,
   ArgumentsInvalid,
+  BackendError,
+  BackendGetMetaError,
+  BackendStoreError,
   CeleryError,
   ChordError,
   ContentDisallowed,
@@ -35,8 +38,11 @@ export {
   EncodeError,
   Ignore,
   ImproperlyConfigured,
+  IncompleteStream,
   InvalidTaskError,
+  LockFailed,
   MaxRetriesExceededError,
+  NonErrorThrown,
   NotRegistered,
   OperationalError,
   PublishError,
@@ -47,6 +53,7 @@ export {
   RemoteTaskError,
   ResultInvalid,
   Retry,
+  SchedulingError,
   SecurityError,
   SoftTimeLimitExceeded,
   TaskError,
@@ -57,6 +64,8 @@ export {
   TimeoutError,
   UnroutableError,
   WorkerLostError,
+  WorkerShutdown,
+  WorkerTerminate,
 } from './core/errors.ts';
 export type { Logger } from './core/system.ts';
 export type { Camera, ClusterState, ReceivedEvent, TaskState, WorkerState } from './events/index.ts';

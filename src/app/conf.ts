@@ -9,6 +9,7 @@ import {
   type ConfigSource,
   type Environment,
   environmentSource,
+  parseSource,
   type ResolvedConfig,
   resolveConfig,
   type SettingName,
@@ -27,6 +28,8 @@ export class Settings {
   readonly #changes: ConfigSource[] = [];
   readonly #env: ConfigSource;
   #flags: ConfigSource | undefined;
+  /** Modules of the command line, `-I`. */
+  #included: readonly string[] = [];
   #resolved: ResolvedConfig | undefined;
   /** What users see. */
   readonly conf: Conf;
@@ -45,7 +48,7 @@ export class Settings {
   }
 
   resolve(): ResolvedConfig {
-    this.#resolved ??= resolveConfig(this.#sources());
+    this.#resolved ??= this.#withIncluded(resolveConfig(this.#sources()));
     return this.#resolved;
   }
 
@@ -59,9 +62,11 @@ export class Settings {
     this.#try(this.#changes, { settings });
   }
 
-  /** Command-line flags: over everything. @throws {ImproperlyConfigured} */
-  setFlags(settings: ConfigInput): void {
-    this.#flags = { settings, from: 'the command line', origin: 'text' };
+  /** Command-line flags: over everything; `include` adds to what is included. @throws {ImproperlyConfigured} */
+  setFlags({ include, ...settings }: Readonly<Record<string, unknown>>): void {
+    const from = 'the command line';
+    this.#included = parseSource({ settings: { include }, from, origin: 'text' }).include ?? [];
+    this.#flags = { settings, from, origin: 'text' };
     this.#resolved = undefined;
     this.resolve();
   }
@@ -77,6 +82,12 @@ export class Settings {
       this.#resolved = before;
       throw error;
     }
+  }
+
+  #withIncluded(resolved: ResolvedConfig): ResolvedConfig {
+    if (this.#included.length === 0) return resolved;
+    const { config } = resolved;
+    return { ...resolved, config: Object.freeze({ ...config, include: [...config.include, ...this.#included] }) };
   }
 
   #sources(): ConfigSource[] {
