@@ -144,9 +144,11 @@ describe('an interval', () => {
     await until(() => runs().length > 1020, { what: 'a thousand runs', withinSeconds: 90, everyMs: 1000 });
     const thousand = runs().slice(20, 1020);
     const late = thousand.map(({ at, due }) => at - due);
-    console.log(
-      `1,000 periods of 50 ms: latest ${Math.max(...late)} ms, median ${late.toSorted((a, b) => a - b)[500]} ms`,
-    );
+    // A machine that others keep busy wakes nobody in time: a bare timer beside beat tells how late that is.
+    const machine = Number((await timer.stop()).stdout.trim().split('\n').at(-1));
+    const latest = Math.max(...late);
+    const median = late.toSorted((a, b) => a - b)[500];
+    console.log(`1,000 periods of 50 ms: latest ${latest} ms, median ${median} ms; a bare timer: latest ${machine} ms`);
     const start = thousand[0]?.due ?? 0;
     expect(thousand.map(({ due }) => due - start)).toEqual(Array.from({ length: 1000 }, (_, index) => index * 50));
     expect(median).toBeLessThan(20);
