@@ -23,6 +23,7 @@ export {
   reachable,
 } from './delayed-delivery.ts';
 export { Delivery } from './delivery.ts';
+export { brokerVersion, Hands, type Peeked, peekQueue, type TakenMessage } from './hands.ts';
 export { type AmqpMetrics, createMetrics } from './metrics.ts';
 export { Publisher, type PublisherOptions, type PublishRetryPolicy } from './publisher.ts';
 export {

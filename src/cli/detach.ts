@@ -20,6 +20,8 @@ export interface DetachOptions {
 
 /** What cannot start says so by then. */
 const detachWaitMs = 1500;
+/** From then on only the broker can keep it waiting, which is no failure. */
+const configuredWaitMs = 3000;
 const lastWordsMs = 500;
 const upWaitMs = 60_000;
 const mark = 'CELERY_TS_DETACHED';
@@ -99,7 +101,7 @@ export async function detach(name: string, logfile: string | undefined, options:
     channel?.setEncoding('utf8').on('data', (text: string) => {
       told += text;
       if (/^up$/m.test(told)) resolve(undefined);
-      else if (/^configured$/m.test(told)) after(detachWaitMs);
+      else if (/^configured$/m.test(told)) after(configuredWaitMs);
     });
     channel?.on('error', () => undefined);
   });

@@ -7,7 +7,9 @@ import { callCommand } from './commands/call.ts';
 import { controlCommand } from './commands/control.ts';
 import { eventsCommand } from './commands/events.ts';
 import { inspectCommand } from './commands/inspect.ts';
+import { listCommand } from './commands/list.ts';
 import { multiCommand, multiWords, runMulti } from './commands/multi.ts';
+import { purgeCommand } from './commands/purge.ts';
 import { reportCommand } from './commands/report.ts';
 import { resultCommand } from './commands/result.ts';
 import { statusCommand } from './commands/status.ts';
@@ -28,6 +30,8 @@ const commands: readonly DefineCommand[] = [
   controlCommand,
   eventsCommand,
   multiCommand,
+  purgeCommand,
+  listCommand,
   reportCommand,
 ];
 
@@ -60,25 +64,32 @@ export function createProgram(
     .addHelpText('after', '\nThe options above may stand before or after the command.');
   for (const option of globalOptions()) program.addOption(option);
   for (const define of commands) {
-    const command = define(context, run);
-    configure(command, context);
-    for (const option of command.options) {
-      option.env(
-        `CELERY_${command.name()}_${option.attributeName()}`.replace(/([a-z])([A-Z])/g, '$1_$2').toUpperCase(),
-      );
-    }
-    for (const option of globalOptions()) command.addOption(option.helpGroup('Global options:'));
-    program.addCommand(command);
+    program.addCommand(prepare(define(context, run), context));
   }
   return program;
 }
 
-function configure(command: Command, context: CommandContext): Command {
+/** What all commands have in common, those inside others too: `list bindings`. */
+function prepare(command: Command, context: CommandContext, path = command.name()): Command {
+  configure(command, context, path);
+  for (const option of command.options) {
+    const name = `CELERY_${path}_${option.attributeName()}`;
+    option.env(
+      name
+        .replace(/([a-z])([A-Z])/g, '$1_$2')
+        .replace(/[ .-]/g, '_')
+        .toUpperCase(),
+    );
+  }
+  for (const option of globalOptions()) command.addOption(option.helpGroup('Global options:'));
+  for (const inner of command.commands) prepare(inner, context, `${path} ${inner.name()}`);
+  return command;
+}
+
+function configure(command: Command, context: CommandContext, path = ''): Command {
   return command
     .exitOverride()
-    .showHelpAfterError(
-      `(${command.name() === 'celery-ts' ? 'celery-ts' : `celery-ts ${command.name()}`} --help shows what there is)`,
-    )
+    .showHelpAfterError(`(${`celery-ts ${path}`.trim()} --help shows what there is)`)
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),
       writeErr: (text) => context.stderr.write(text),

@@ -14,6 +14,7 @@ import { definition } from '../task/index.ts';
 import { type AutoscaleBounds, Autoscaler } from './autoscale.ts';
 import { consumingOptions, reportNews } from './connection.ts';
 import { TaskService } from './consumer/tasks.ts';
+import { Health } from './health.ts';
 import { openPool } from './pool/index.ts';
 import type { Pool } from './pool/pool.ts';
 import { poolOptions } from './pool-options.ts';
@@ -243,6 +244,8 @@ async function openWorker(
   await signals.celerydAfterSetup.send(nodeName, { instance: given, conf: app.conf });
   const queues = app.router.consumed({ ...given.selection, node: nodeName });
 
+  const { workerHealthHost: host, workerHealthPort: port } = config;
+  const health = port === undefined ? undefined : opened.adopt(await Health.open({ nodeName, port, host }));
   const [backend] = await Promise.all([app.backend(), app.codec.prepareToReceive()]);
   const size = given.autoscale?.min || (given.concurrency ?? config.workerConcurrency ?? availableParallelism());
   // Children load while the neighbours are asked what they know: a second that nobody has to wait for twice.
@@ -324,6 +327,7 @@ async function openWorker(
     given.features ?? {},
     opened,
   );
+  health?.watch({ connection, consumer, tasks, pool });
   await steps.started();
   await signals.workerReady.send(nodeName, {});
   return { info, pool, connection, consumer, tasks, steps };

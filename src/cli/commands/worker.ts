@@ -112,6 +112,7 @@ async function runWorker(context: CommandContext, options: Options, command: Com
   });
   const { app, flags, location, system } = loaded;
   const isInfo = system.log.isLevelEnabled('info');
+  context.starter?.configured();
   const stop = new AbortController();
   const signals = new StopSignals((name, count) => {
     say(context, `worker: ${count > 1 || name === 'SIGQUIT' ? 'Cold' : 'Warm'} shutdown (${name})`);
@@ -145,7 +146,6 @@ async function runWorker(context: CommandContext, options: Options, command: Com
           if (command.optsWithGlobals<{ quiet?: boolean }>().quiet !== true) {
             context.stdout.write(banner(app, info, packageVersion(), isInfo));
           }
-          context.starter?.configured();
         },
       },
       stop.signal,

@@ -163,8 +163,9 @@ describe('the table', () => {
       workerMaxJsonDepth: 512,
       workerControlAllow: undefined,
       workerHealthPort: undefined,
+      workerHealthHost: '127.0.0.1',
     });
-    expect(settingNames).toHaveLength(rows.length + 13);
+    expect(settingNames).toHaveLength(rows.length + 14);
   });
 
   it('takes its own defaults as values', () => {

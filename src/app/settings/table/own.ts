@@ -1,5 +1,5 @@
 /** Settings of celery-ts that Celery does not have. */
-import { choice, count, seconds, texts } from '../setting.ts';
+import { choice, count, seconds, text, texts } from '../setting.ts';
 
 const none: readonly string[] = [];
 
@@ -52,4 +52,5 @@ export const own = {
     },
   ),
   workerHealthPort: count(undefined, 'Port of the health endpoint. Unset: none.', { old: none, max: 65_535 }),
+  workerHealthHost: text('127.0.0.1', 'Address the health endpoint listens on.', { old: none }),
 } as const;

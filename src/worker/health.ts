@@ -1,0 +1,158 @@
+/**
+ * The health of a worker over HTTP, on the port `workerHealthPort`: `/livez` answers as long as the main process moves
+ * (a broker that is away is no reason to kill a worker), `/readyz` while it consumes, `/metrics` tells Prometheus.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Connection, Consumer } from '../amqp/index.ts';
+import { ImproperlyConfigured } from '../core/errors.ts';
+import { packageVersion } from '../core/package-version.ts';
+import type { TaskService } from './consumer/tasks.ts';
+import type { Pool } from './pool/pool.ts';
+
+export interface HealthOptions {
+  readonly nodeName: string;
+  readonly port: number;
+  /** Loopback by default: what is told here is nobody else's business. */
+  readonly host: string;
+}
+
+/** What the worker consists of, from the moment it consumes. */
+export interface HealthSubject {
+  readonly connection: Connection;
+  readonly consumer: Consumer;
+  readonly tasks: TaskService;
+  readonly pool: Pool;
+}
+
+/** A prober that does not read its answer is not waited for. */
+const requestLimitMs = 5000;
+
+export class Health {
+  readonly port: number;
+  readonly #server: Server;
+  readonly #nodeName: string;
+  #subject: HealthSubject | undefined;
+
+  private constructor(server: Server, options: HealthOptions) {
+    this.#server = server;
+    this.#nodeName = options.nodeName;
+    const address = server.address();
+    this.port = typeof address === 'object' && address !== null ? address.port : options.port;
+    server.on('request', (request, response) => this.#answer(request, response));
+  }
+
+  /** @throws {ImproperlyConfigured} when the port is taken or not allowed. */
+  static async open(options: HealthOptions): Promise<Health> {
+    const server = createServer({ requestTimeout: requestLimitMs, headersTimeout: requestLimitMs });
+    try {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen({ port: options.port, host: options.host }, resolve);
+      });
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new ImproperlyConfigured(
+        `The health endpoint cannot listen on ${options.host}:${options.port} (workerHealthPort): ${why}`,
+        { cause: error },
+      );
+    }
+    return new Health(server, options);
+  }
+
+  /** The worker consumes: from now on `/readyz` looks. */
+  watch(subject: HealthSubject): void {
+    this.#subject = subject;
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const send = (status: number, text: string, type = 'text/plain; charset=utf-8'): void => {
+      response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' });
+      response.end(request.method === 'HEAD' ? undefined : text);
+    };
+    if (request.method !== 'GET' && request.method !== 'HEAD') return send(405, 'GET, please\n');
+    switch ((request.url ?? '').split('?')[0]) {
+      case '/livez':
+        return send(200, 'ok\n');
+      case '/readyz': {
+        const trouble = unreadiness(this.#subject);
+        return trouble === undefined ? send(200, 'ok\n') : send(503, `${trouble}\n`);
+      }
+      case '/metrics':
+        return send(200, metricsText(this.#nodeName, this.#subject), 'text/plain; version=0.0.4; charset=utf-8');
+      default:
+        return send(404, 'There are /livez, /readyz and /metrics.\n');
+    }
+  }
+}
+
+/** Why no task would be taken now; undefined when one would. */
+function unreadiness(subject: HealthSubject | undefined): string | undefined {
+  if (subject === undefined) return 'starting';
+  const { connection, consumer } = subject;
+  if (!connection.isOpen) return 'no connection to the broker';
+  if (consumer.isPaused) return 'stopping: no more messages are taken';
+  const { active, queues } = consumer;
+  if (active.length > 0 || queues.length === 0) return undefined;
+  return `none of the queues is consumed: ${queues.map(({ name }) => name).join(', ')}`;
+}
+
+function metricsText(node: string, subject: HealthSubject | undefined): string {
+  const lines: string[] = [];
+  const put = (
+    kind: 'counter' | 'gauge',
+    name: string,
+    help: string,
+    values: readonly (readonly [labels: Readonly<Record<string, string>>, value: number])[],
+  ): void => {
+    lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`);
+    for (const [labels, value] of values) lines.push(`${name}${labelText(labels)} ${value}`);
+  };
+  const one = (kind: 'counter' | 'gauge', name: string, help: string, value: number): void =>
+    put(kind, name, help, [[{}, value]]);
+
+  put('gauge', 'celery_worker_info', 'The worker, 1 always.', [[{ node, version: packageVersion() }, 1]]);
+  one('gauge', 'celery_worker_ready', '1 while it consumes.', unreadiness(subject) === undefined ? 1 : 0);
+  if (subject !== undefined) {
+    const { connection, consumer, pool, tasks } = subject;
+    const started = [...tasks.counts.total].map(([task, count]) => [{ task }, count] as const);
+    put('counter', 'celery_worker_tasks_started_total', 'Runs started, by task.', started);
+    one('counter', 'celery_worker_messages_rejected_total', 'Messages refused unread.', tasks.counts.rejected);
+    one(
+      'counter',
+      'celery_worker_result_store_failures_total',
+      'Results that could not be stored.',
+      tasks.counts.storeFailures,
+    );
+    one('gauge', 'celery_worker_tasks_running', 'Tasks that run now.', tasks.running.size);
+    one('gauge', 'celery_worker_tasks_open', 'Tasks given to the pool and not settled.', tasks.open);
+    one('gauge', 'celery_worker_tasks_waiting', 'Tasks held here until their time.', tasks.waiting.size);
+    one('gauge', 'celery_worker_pool_processes', 'Children, threads or slots of the pool.', pool.size);
+    one('gauge', 'celery_worker_pool_slots', 'Tasks that can run at once.', pool.slots);
+    one('gauge', 'celery_worker_prefetch', 'Messages that may be unsettled, per queue.', consumer.prefetch);
+    one('gauge', 'celery_worker_messages_unsettled', 'Messages received and not settled.', consumer.unsettled);
+    for (const [name, value] of Object.entries(connection.metrics)) {
+      const word = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+      one('counter', `celery_worker_amqp_${word}_total`, `${name} of the consuming connection.`, Number(value));
+    }
+  }
+  const { system, user } = process.cpuUsage();
+  one('counter', 'process_cpu_seconds_total', 'CPU time of the main process.', (system + user) / 1e6);
+  one('gauge', 'process_resident_memory_bytes', 'Memory of the main process.', process.memoryUsage.rss());
+  return `${lines.join('\n')}\n`;
+}
+
+function labelText(labels: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);
+  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
+}
+
+function escaped(value: string): string {
+  return value.replace(/[\\"\n]/g, (letter) => (letter === '\n' ? '\\n' : `\\${letter}`));
+}
