@@ -12,12 +12,16 @@ export function consumingOptions(app: Celery, nodeName: string): ConnectionOptio
   return {
     ...connectionOptions(app, 'read', `celery-ts worker ${nodeName}`),
     retry: {
+      longestDelayMs,
       ...forever,
       ...(isRetriedAtStart ? {} : { startup: 0 }),
       ...(config.brokerConnectionRetry ? {} : { later: 0 }),
     },
   };
 }
+
+/** A worker is back within 5 s of its broker, however long that was away. */
+const longestDelayMs = 4_000;
 
 /** Says in the log what happens to the connection. */
 export function reportNews(connection: Connection, log: Logger): void {

@@ -79,6 +79,7 @@ export class Worker {
   readonly #log: Logger;
   #stopping: Promise<void> | undefined;
   #isFlushed = true;
+  #stopBy: number | undefined;
 
   private constructor(app: Celery, parts: Parts, opened: CloseStack) {
     this.app = app;
@@ -111,6 +112,12 @@ export class Worker {
     return this.#isFlushed;
   }
 
+  /** What is left of `shutdownTimeout`, for whoever closes the app after a stop. */
+  get leftMs(): number {
+    const limitMs = this.app.config.shutdownTimeout * 1000;
+    return this.#stopBy === undefined ? limitMs : Math.max(0, this.#stopBy - this.app.system.monotonic());
+  }
+
   /**
    * Warm stop: waits for running tasks, however long they take, and at most `shutdownTimeout` for everything else.
    * A second call waits for the first.
@@ -126,15 +133,15 @@ export class Worker {
     const limitMs = this.app.config.shutdownTimeout * 1000;
     await this.steps.close();
     // While the broker is asked to send no more, tasks go on; neither waits for the other.
-    const quiet = this.#within(limitMs, 'taking messages', this.#takeNoMore());
+    const quiet = this.#within(limitMs * shares.quiet, 'taking messages', this.#takeNoMore());
     await this.pool.close();
+    this.#stopBy = system.monotonic() + limitMs;
     await quiet;
-    const deadlineAt = system.monotonic() + limitMs;
-    const leftMs = (): number => Math.max(0, deadlineAt - system.monotonic());
-    if (!(await this.#within(leftMs(), 'settling tasks', this.tasks.settled()))) this.#isFlushed = false;
-    await this.#flush(Math.max(1, leftMs() / 2)); // the other half is for saying goodbye
+    const until = (share: number): number => Math.max(1, this.leftMs - limitMs * (1 - share));
+    if (!(await this.#within(until(shares.settled), 'settling tasks', this.tasks.settled()))) this.#isFlushed = false;
+    await this.#flush(until(shares.flushed));
     const closed = new AbortController();
-    const deadline = system.sleep(leftMs(), closed.signal).catch(() => undefined);
+    const deadline = system.sleep(until(shares.closed), closed.signal).catch(() => undefined);
     await this.#opened.close(deadline).catch((error: unknown) => this.#log.error({ err: error }, 'Closing failed'));
     closed.abort();
     await this.app.signals.workerShutdown.send(this, {});
@@ -194,7 +201,7 @@ export class Worker {
    */
   async terminate(hurry?: AbortSignal): Promise<void> {
     const limitMs = this.app.config.shutdownTimeout * 1000;
-    await this.#within(limitMs, 'taking messages', this.#takeNoMore());
+    await this.#within(limitMs * shares.quiet, 'taking messages', this.#takeNoMore());
     await this.#softly(hurry);
     await this.pool.terminate();
     await this.steps.stop('terminate');
@@ -214,6 +221,9 @@ export class Worker {
     await system.sleep(seconds * 1000, enough).catch(() => undefined);
   }
 }
+
+/** How much of `shutdownTimeout` has passed at most after each step; the rest is for the app's own connections. */
+const shares = { quiet: 0.2, settled: 0.5, flushed: 0.7, closed: 0.85 } as const;
 
 /** Messages held for later beyond which the prefetch grows no more. */
 const mostHeld = 10_000;
@@ -264,6 +274,7 @@ async function openWorker(
   const prefetch = prefetchFor((given.autoscale?.max ?? pool.size) * (pool.slots / pool.size));
   const info: WorkerInfo = { nodeName, queues, pool: pool.name, concurrency: pool.size, prefetch };
   given.onConfigured?.(info);
+  warnOfPrefetch(app, queues);
   const steps = new WorkerSteps({ app, nodeName, pool, options: { ...given } });
   opened.defer(() => steps.stop());
   await steps.start();
@@ -278,7 +289,7 @@ async function openWorker(
     backend,
     revoked,
     limits,
-    maxHeldTurns: Math.max(1, Math.floor(prefetch / 2)),
+    maxHeldTurns: prefetch === 0 ? mostHeld : Math.max(1, Math.floor(prefetch / 2)),
     events,
     system,
     log,
@@ -331,6 +342,17 @@ async function openWorker(
   await steps.started();
   await signals.workerReady.send(nodeName, {});
   return { info, pool, connection, consumer, tasks, steps };
+}
+
+/** What a worker has fetched already cannot be overtaken. */
+function warnOfPrefetch({ config, system }: Celery, queues: readonly Queue[]): void {
+  const multiplier = config.workerPrefetchMultiplier;
+  const ranked = queues.filter(({ maxPriority }) => maxPriority !== undefined).map(({ name }) => name);
+  if (ranked.length === 0 || multiplier === 1) return;
+  system.log.warn(
+    { queues: ranked, workerPrefetchMultiplier: multiplier },
+    'Queues with priorities are consumed ahead: set workerPrefetchMultiplier to 1, or urgent tasks wait behind fetched ones',
+  );
 }
 
 /** The connection for consuming, and what is heard on it before the first message. */

@@ -119,11 +119,12 @@ async function runWorker(context: CommandContext, options: Options, command: Com
     stop.abort(new Error(name));
   });
   let beat: { close(): Promise<void> } | undefined;
+  let worker: Worker | undefined;
   try {
     if (options.beat === true) {
       beat = await embedBeat(loaded, { ...options, schedule: options.schedule ?? options.scheduleFilename });
     }
-    const worker = await Worker.open(
+    worker = await Worker.open(
       app,
       {
         nodeName,
@@ -163,9 +164,26 @@ async function runWorker(context: CommandContext, options: Options, command: Com
   } finally {
     await beat?.close();
     signals.close();
-    await app.close();
+    await closeInTime(app, worker?.leftMs ?? app.config.shutdownTimeout * 1000);
   }
 }
+
+/** A peer that does not answer a goodbye keeps no process: the exit code is set by then. */
+async function closeInTime(app: LoadedApp['app'], limitMs: number): Promise<void> {
+  const closed = new AbortController();
+  const late = app.system.sleep(limitMs, closed.signal).then(
+    () => void setTimeout(() => process.exit(), lastWordsMs).unref(),
+    () => undefined,
+  );
+  try {
+    await Promise.race([app.close(), late]);
+  } finally {
+    closed.abort();
+  }
+}
+
+/** For what is still to be written to a pipe. */
+const lastWordsMs = 100;
 
 /** SIGTERM and SIGINT stop warmly, a second one or SIGQUIT coldly. */
 class StopSignals {
