@@ -132,6 +132,8 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
   readonly #errors: ErrorRegistry = createErrorRegistry();
   readonly #codecs = new Codecs((load) => this.whenLoading(load));
   readonly #replyTo: string;
+  /** Queues without priorities to which tasks with one were sent. */
+  readonly #unranked = new Set<string>();
 
   /**
    * Opens nothing. `config` is any part of the settings; `broker` and `backend` are short for `brokerUrl` and `resultBackend`.
@@ -625,6 +627,17 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     });
   }
 
+  /** A classic queue without `maxPriority` takes messages with priorities and ranks none. Said once a queue. */
+  #warnOfPriority(queue: Queue | undefined): void {
+    if (queue === undefined || queue.maxPriority !== undefined || this.#unranked.has(queue.name)) return;
+    if (queue.queueType !== undefined && queue.queueType !== 'classic') return;
+    this.#unranked.add(queue.name);
+    this.#system.log.warn(
+      { queue: queue.name },
+      'A task with a priority goes to a queue that has none: give the queue maxPriority, or set taskQueueMaxPriority',
+    );
+  }
+
   #queueOf(publication: Publication): Queue | undefined {
     return publication.queue === undefined ? undefined : this.router.queues.get(publication.queue);
   }
@@ -643,6 +656,7 @@ export class Celery implements TaskHost, ResultHost, AsyncDisposable {
     const backend = this.#connections?.openBackend ?? (await this.backend());
     const composed = await prepared(() => this.compose(name, args, options));
     if (composed.ignoreResult !== true) await backend.expect(composed.taskId);
+    if (composed.publication.envelope.properties.priority !== undefined) this.#warnOfPriority(composed.queue);
     if (this.#tellsOfPublishing()) {
       const { taskId, publication, queue } = composed;
       const { eta, groupId, kwargs = {} } = options;
