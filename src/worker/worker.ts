@@ -13,6 +13,7 @@ import type { EventDispatcher } from '../events/index.ts';
 import { definition } from '../task/index.ts';
 import { type AutoscaleBounds, Autoscaler } from './autoscale.ts';
 import { consumingOptions, reportNews } from './connection.ts';
+import { declareCeleryDelays } from './celery-delays.ts';
 import { TaskService } from './consumer/tasks.ts';
 import { Health } from './health.ts';
 import { openPool } from './pool/index.ts';
@@ -269,6 +270,7 @@ async function openWorker(
     opened.adopt(await StateFile.open({ path, revoked, clock: app.remote.clock, system }));
   }
   const { connection, events } = await openConnection(app, given, queues, revoked, opened, signal);
+  await declareCeleryDelays(app, queues);
   const pool = await opening;
   const prefetchFor = (slots: number): number => slots * config.workerPrefetchMultiplier;
   const prefetch = prefetchFor((given.autoscale?.max ?? pool.size) * (pool.slots / pool.size));
