@@ -180,12 +180,4 @@ behaviours('Consuming', (it) => {
     await world.channel.consume(queue, (message) => seen.push(message?.fields.consumerTag ?? ''), { consumerTag: 'k' });
     await until(() => seen.length === 50, { what: '50 deliveries' });
   });
-
-  it('a passive declare after consume is a barrier: what was ready has been delivered', async (world) => {
-    const queue = await world.queue();
-    for (let i = 0; i < 300; i += 1) await world.send(queue, String(i));
-    const inbox = await world.consume(queue);
-    await world.channel.checkQueue(queue);
-    expect(inbox.all).toHaveLength(300);
-  });
 });

@@ -2,10 +2,11 @@
  * What a broker refuses, and in which words. One table: what is asked on a fresh channel, and what comes back. The words
  * were recorded from RabbitMQ 3.10; of a newer one only the codes are compared.
  */
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Field, field } from '../../../src/broker/wire/field-table.ts';
 import type { Fields, MethodName } from '../../../src/broker/wire/methods.ts';
-import { openBroker } from '../../support/vhost.ts';
+import { until } from '../../support/until.ts';
+import { openBroker, type TestBroker } from '../../support/vhost.ts';
 import { columns } from './behaviours.ts';
 import { RawClient, tableOf } from './raw-client.ts';
 
@@ -462,8 +463,16 @@ const refusals: readonly Refusal[] = [
 ];
 
 describe.each(columns())('Refusals by $kind', (offer) => {
+  const shared: { broker?: TestBroker } = {};
+  beforeAll(async () => {
+    shared.broker = await openBroker(offer);
+  });
+  afterAll(() => shared.broker?.close());
+
   it.each(refusals)('when $when', async ({ ask: steps, answer, closes = 'channel' }) => {
-    await using broker = await openBroker(offer);
+    const { broker } = shared;
+    if (broker === undefined) throw new Error('The broker did not start.');
+    await forget(broker.url);
     await using client = await RawClient.channel(broker.url);
     for (const step of steps) step(client);
     const seen = await untilClose(client);
@@ -473,6 +482,19 @@ describe.each(columns())('Refusals by $kind', (offer) => {
     expect(seen.closes).toBe(closes);
   });
 });
+
+/** Every case begins without the queue `q` and the exchange `e`; an exclusive one goes a little after its connection. */
+async function forget(url: string): Promise<void> {
+  await until(
+    async () => {
+      await using client = await RawClient.channel(url);
+      await client.call(1, 'queue.delete', { queue: 'q' }, 'queue.delete-ok');
+      await client.call(1, 'exchange.delete', { exchange: 'e' }, 'exchange.delete-ok');
+      return true;
+    },
+    { what: 'a clean start' },
+  );
+}
 
 /** Passes over the answers to what was allowed. */
 async function untilClose(client: RawClient): Promise<{ closes: string; code: number; text: string }> {
