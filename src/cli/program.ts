@@ -2,17 +2,22 @@
  * The command line as a tree: the global options, and a row for each command. A command is a file in `commands/`.
  */
 import { Command, CommanderError, Option } from 'commander';
+import { amqpCommand } from './commands/amqp.ts';
 import { beatCommand } from './commands/beat.ts';
 import { callCommand } from './commands/call.ts';
+import { completionCommand } from './commands/completion.ts';
 import { controlCommand } from './commands/control.ts';
 import { eventsCommand } from './commands/events.ts';
+import { initCommand } from './commands/init.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { listCommand } from './commands/list.ts';
 import { multiCommand, multiWords, runMulti } from './commands/multi.ts';
 import { purgeCommand } from './commands/purge.ts';
 import { reportCommand } from './commands/report.ts';
 import { resultCommand } from './commands/result.ts';
+import { shellCommand } from './commands/shell.ts';
 import { statusCommand } from './commands/status.ts';
+import { upgradeCommand } from './commands/upgrade.ts';
 import { workerCommand } from './commands/worker.ts';
 import type { CommandContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -32,6 +37,11 @@ const commands: readonly DefineCommand[] = [
   multiCommand,
   purgeCommand,
   listCommand,
+  amqpCommand,
+  shellCommand,
+  initCommand,
+  upgradeCommand,
+  completionCommand,
   reportCommand,
 ];
 
