@@ -42,15 +42,19 @@ it('web-service: a request is answered at once, and the progress of its task is 
   const refused = await fetch(`${address}/thumbnails`, { method: 'POST', body: '{ "images": 3 }' });
   expect(refused.status).toBe(400);
 
-  const body = JSON.stringify({ images: ['a.png', 'b.png', 'c.png'] });
+  const images = Array.from({ length: 15 }, (_, index) => `${index}.png`); // a second and a half of work
+  const body = JSON.stringify({ images });
   const accepted = await fetch(`${address}/thumbnails`, { method: 'POST', body });
   expect(accepted.status).toBe(202);
   const { events } = (await accepted.json()) as { events: string };
   const told = await fetch(`${address}${events}`, { signal: AbortSignal.timeout(20_000) });
   expect(told.headers.get('content-type')).toMatch(/^text\/event-stream/);
   const states = [...(await told.text()).matchAll(/^data: (.*)$/gm)].map(([, data = '']): unknown => JSON.parse(data));
-  expect(states.at(-1)).toEqual({ state: 'SUCCESS', result: ['a.thumb.webp', 'b.thumb.webp', 'c.thumb.webp'] });
-  expect(states).toContainEqual({ state: 'PROGRESS', result: { current: 3, total: 3, note: 'c.png' } });
+  expect(states.at(-1)).toEqual({
+    state: 'SUCCESS',
+    result: images.map((image) => image.replace('.png', '.thumb.webp')),
+  });
+  expect(states).toContainEqual({ state: 'PROGRESS', result: { current: 15, total: 15, note: '14.png' } });
 
   const [closed, stopped] = await Promise.all([server.stop(), worker.stop()]);
   expect([closed.code, stopped.code]).toEqual([0, 0]);
