@@ -35,7 +35,6 @@ export default defineConfig({
           name: 'faults',
           include: ['test/faults/**/*.test.ts'],
           globalSetup: ['test/support/build-only.ts'],
-          maxConcurrency: 5,
           hookTimeout: 120_000,
         },
       },

@@ -19,8 +19,12 @@ if (!['fast', 'full'].includes(tier) || !['celery-ts', 'celery'].includes(agains
   process.exit(2);
 }
 const vitest = join(import.meta.dirname, '..', 'node_modules', 'vitest', 'vitest.mjs');
-const { status } = spawnSync(process.execPath, [vitest, 'run', '--project', 'faults', ...given], {
-  stdio: 'inherit',
-  env: { ...process.env, FAULTS_TIER: tier, FAULTS_AGAINST: against },
-});
+const { status } = spawnSync(
+  process.execPath,
+  [vitest, 'run', '--project', 'faults', '--maxWorkers', '2', '--maxConcurrency', '6', ...given],
+  {
+    stdio: 'inherit',
+    env: { ...process.env, FAULTS_TIER: tier, FAULTS_AGAINST: against },
+  },
+);
 process.exitCode = status ?? 1;

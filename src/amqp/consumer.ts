@@ -201,6 +201,11 @@ export class Consumer {
     await Promise.all(all.map((lane) => lane.close()));
   }
 
+  /** Some queue has a channel by which acknowledgements can be sent. */
+  get isLive(): boolean {
+    return this.#all.some((lane) => lane.isLive);
+  }
+
   get #all(): readonly Lane[] {
     return [...this.#lanes.values(), ...this.#retiring];
   }

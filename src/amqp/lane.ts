@@ -152,6 +152,11 @@ export class Lane {
     else live.ledger.onEmpty = end;
   }
 
+  /** It has a channel: acknowledgements can be sent. */
+  get isLive(): boolean {
+    return this.#live !== undefined;
+  }
+
   /**
    * Resolves when the broker has every acknowledgement given so far.
    *

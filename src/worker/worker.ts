@@ -155,7 +155,7 @@ export class Worker {
 
   /** The broker has every acknowledgement, or we know that it has not. */
   async #flush(limitMs: number): Promise<void> {
-    if (!this.connection.isOpen) {
+    if (!this.connection.isOpen || !this.consumer.isLive) {
       if (this.tasks.unsent === 0) return; // nothing was done that it does not know
       this.#isFlushed = false;
       const tasks = this.tasks.unsent;
@@ -298,9 +298,6 @@ async function openWorker(
     onReceived: () => autoscaler?.onTaskReceived(),
     onHeld: (count) => void consumer?.growPrefetch(Math.min(count, config.workerEtaTaskLimit ?? mostHeld)),
   });
-  const onConnected = (): void => tasks.onConnected();
-  connection.on('open', onConnected);
-  opened.defer(() => void connection.off('open', onConnected));
   const autoscaler =
     given.autoscale === undefined
       ? undefined

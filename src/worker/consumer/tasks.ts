@@ -115,11 +115,6 @@ export class TaskService {
     return this.#unsent;
   }
 
-  /** The broker is there again and delivers them once more. */
-  onConnected(): void {
-    this.#unsent = 0;
-  }
-
   /** Runs started since the worker did. */
   get processed(): number {
     return this.#processed;
@@ -173,6 +168,7 @@ export class TaskService {
 
   /** One message. Never throws: what goes wrong with a message ends in its rejection, here. */
   receive(delivery: Delivery): void {
+    this.#unsent = 0; // the broker is there again, and delivers those once more
     try {
       this.#accept(this.#decode(delivery), delivery);
     } catch (error) {
