@@ -148,3 +148,25 @@ describe('a late acknowledgement', () => {
     await until(() => unacked() === 0, { what: 'the acknowledgement' });
   });
 });
+
+describe('an early acknowledgement', () => {
+  it('comes when the body begins: what is fetched and waits for a slot is still with the broker', async () => {
+    await using broker = await startBroker();
+    await using app = new Celery('early', { brokerUrl: broker.url, taskAcksLate: false, taskIgnoreResult: true });
+    let running = 0;
+    let go = (): void => undefined;
+    const gate = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    app.task('wait', async () => {
+      running += 1;
+      await gate;
+    });
+    for (let count = 0; count < 4; count += 1) await app.sendTask('wait');
+    const celery = () => broker.stats().queues.find(({ name }) => name === 'celery');
+    await using _worker = await startWorker(app, { concurrency: 1 });
+    await until(() => running === 1 && celery()?.unacknowledged === 3, { what: 'one begun, three waiting' });
+    go();
+    await until(() => running === 4 && celery()?.unacknowledged === 0, { what: 'all' });
+  });
+});

@@ -269,9 +269,9 @@ export class TaskService {
     this.#reserved.set(request.id, request);
     this.#open += 1;
     this.#given.onReceived?.();
-    if (!request.options.acksLate) request.delivery.ack();
     const listener: RunListener = {
       started: (pid, at) => {
+        if (!request.options.acksLate) request.delivery.ack();
         request.workerPid = pid;
         request.startedAt = at;
         this.#running.add(request);
@@ -339,7 +339,10 @@ export class TaskService {
   }
 
   #settlement(request: Request, outcome: Outcome): Settlement {
-    if (!request.options.acksLate) return 'ack'; // it was, before the run
+    if (!request.options.acksLate) {
+      // It was, when the run began; what never began is still the broker's.
+      return outcome.kind === 'returned' && request.startedAt === undefined ? 'requeue' : 'ack';
+    }
     const limit = this.#given.app.config.taskCrashLimit;
     return settlementOf(outcome, request.options, { crashes: request.message.crashes, limit });
   }
