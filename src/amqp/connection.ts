@@ -56,6 +56,8 @@ export interface ConnectionOptions {
   readonly failover?: 'round-robin' | 'shuffle';
   /** More of what the broker's management shows about the client. */
   readonly clientProperties?: Readonly<Record<string, unknown>>;
+  /** Larger messages are not read: consumers are told of their size instead. Default: no limit. */
+  readonly maxBodyBytes?: number;
   /** Default: counters of its own. */
   readonly metrics?: AmqpMetrics;
   readonly system: System;
@@ -137,6 +139,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       tls: tlsOf(options.tls),
       loginMethod: options.loginMethod ?? 'PLAIN',
       clientProperties: options.clientProperties ?? {},
+      maxBodyBytes: options.maxBodyBytes,
       system: options.system,
     };
   }

@@ -21,6 +21,8 @@ export interface ConsumerOptions {
   readonly exclusive?: boolean;
   /** Called for each message. What it throws is logged and the message rejected without requeue. */
   readonly onDelivery: (delivery: Delivery) => void;
+  /** Called instead for a message larger than the connection reads. Default: logged, and rejected without requeue. */
+  readonly onOversize?: (delivery: Delivery, bytes: number) => void;
   /** The broker cancelled a consumer (its queue was deleted, say); it is being restored. */
   readonly onCancelled?: (queue: Queue) => void;
   /** The channel of a queue is gone: deliveries of that epoch can no longer be settled and come again. */
@@ -57,13 +59,20 @@ export class Consumer {
     const { connection, system } = options;
     this.#connection = connection;
     this.#prefetch = options.prefetch;
+    const log = system.log.child({ name: 'celery.amqp.consumer' });
     this.#host = {
       connection,
       system,
-      log: system.log.child({ name: 'celery.amqp.consumer' }),
+      log,
       noAck: options.noAck,
       exclusive: options.exclusive ?? false,
       onDelivery: options.onDelivery,
+      onOversize:
+        options.onOversize ??
+        ((delivery, sizeBytes) => {
+          log.error({ queue: delivery.queue, sizeBytes }, 'A message is larger than what is read; it is rejected');
+          delivery.reject({ requeue: false });
+        }),
       onCancelled: (queue) => options.onCancelled?.(queue),
       onLost: (news) => options.onLost?.(news),
       onRestored: (news) => options.onRestored?.(news),

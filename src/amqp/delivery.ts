@@ -5,6 +5,7 @@
 import type { ConsumeMessage } from 'amqplib';
 import type { DeliveryInfo, Envelope } from '../core/envelope.ts';
 import type { AckLedger, LedgerEntry } from './ack-ledger.ts';
+import { oversizeOf } from './header-guard.ts';
 import type { AmqpMetrics } from './metrics.ts';
 
 /** What deliveries of one channel share. */
@@ -50,6 +51,11 @@ export class Delivery {
       body: this.#message.content,
     };
     return this.#envelope;
+  }
+
+  /** The size of a body that was larger than the connection reads, and is not here; undefined: the body is here. */
+  get oversize(): number | undefined {
+    return oversizeOf(this.#message.content);
   }
 
   get info(): DeliveryInfo {

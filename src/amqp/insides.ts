@@ -46,8 +46,8 @@ export function numberOf(channel: Channel): number | undefined {
 }
 
 /** Puts a `HeaderGuard` before amqplib's decoder, which pulls with `read()`. */
-export function guardHeaders(socket: Duplex): void {
-  const guard = new HeaderGuard();
+export function guardHeaders(socket: Duplex, maxBodyBytes: number | undefined): void {
+  const guard = new HeaderGuard(maxBodyBytes);
   const read = socket.read;
   socket.read = (size?: number): unknown => {
     const chunk: unknown = read.call(socket, size);

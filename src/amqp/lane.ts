@@ -27,6 +27,7 @@ export interface LaneHost {
   readonly noAck: boolean | undefined;
   readonly exclusive: boolean;
   readonly onDelivery: (delivery: Delivery) => unknown;
+  readonly onOversize: (delivery: Delivery, bytes: number) => unknown;
   readonly onCancelled: (queue: Queue) => void;
   readonly onLost: (news: { queue: Queue; epoch: number; error: Error }) => void;
   readonly onRestored: (news: { queue: Queue; epoch: number }) => void;
@@ -351,8 +352,10 @@ export class Lane {
       this.#host.log.error({ err: error, queue: delivery.queue }, 'A message could not be taken and is rejected');
       delivery.reject({ requeue: false });
     };
+    const { oversize } = delivery;
     try {
-      const answer = this.#host.onDelivery(delivery);
+      const answer =
+        oversize === undefined ? this.#host.onDelivery(delivery) : this.#host.onOversize(delivery, oversize);
       if (answer instanceof Promise) answer.catch(onFailure);
     } catch (error) {
       onFailure(error);

@@ -18,6 +18,7 @@ export interface LinkSettings {
   readonly tls: TlsOptions | undefined;
   readonly loginMethod: 'PLAIN' | 'AMQPLAIN' | 'EXTERNAL';
   readonly clientProperties: Readonly<Record<string, unknown>>;
+  readonly maxBodyBytes: number | undefined;
   readonly system: System;
 }
 
@@ -62,7 +63,7 @@ export async function openLink(
     const late = (): Error => Object.assign(new Error('connect timed out'), { code: 'ETIMEDOUT' });
     const model = await within(attempt, limitSeconds * 1000, settings.system, late);
     signal.throwIfAborted();
-    return new Link(model, socketEnd, url, settings.system, news);
+    return new Link(model, socketEnd, url, settings, news);
   } catch (error) {
     socketEnd.abort();
     attempt.then(destroyLate, () => undefined);
@@ -85,7 +86,8 @@ export class Link {
   #lastError: Error | undefined;
   #stopWatching: () => void = () => undefined;
 
-  constructor(model: ChannelModel, socketEnd: AbortController, url: BrokerUrl, system: System, news: LinkNews) {
+  constructor(model: ChannelModel, socketEnd: AbortController, url: BrokerUrl, settings: LinkSettings, news: LinkNews) {
+    const { system } = settings;
     this.#model = model;
     this.#socketEnd = socketEnd;
     this.#system = system;
@@ -103,7 +105,7 @@ export class Link {
       );
       return;
     }
-    guardHeaders(this.insides.socket);
+    guardHeaders(this.insides.socket, settings.maxBodyBytes);
     if (this.insides.heartbeatSeconds > 0) this.#watch(this.insides);
   }
 

@@ -151,6 +151,8 @@ export function connectionOptions(
     heartbeatSeconds: config.brokerHeartbeat ?? 0,
     connectTimeoutSeconds: config.brokerConnectionTimeout,
     tls: brokerTls(config),
+    // What was published and comes back is compared with what was sent: that connection reads all of it.
+    ...(direction === 'read' ? { maxBodyBytes: config.workerMaxBodyBytes } : {}),
     ...(config.brokerLoginMethod === undefined ? {} : { loginMethod: config.brokerLoginMethod }),
     ...(config.brokerFailoverStrategy === 'shuffle' ? { failover: 'shuffle' as const } : {}),
     system,

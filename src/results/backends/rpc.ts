@@ -94,26 +94,37 @@ class RpcBackend implements ResultBackend {
       prefetch: 0,
       noAck: true,
       onDelivery: (delivery) => this.#receive(delivery),
+      onOversize: (delivery, bytes) =>
+        this.#refuse(
+          delivery,
+          new DecodeError(`The result has ${bytes} bytes, more than are read (workerMaxBodyBytes).`),
+        ),
       onTrouble: ({ queue, error, delayMs }) =>
         system.log.warn({ err: error, queue: queue.name, delayMs }, 'The reply queue cannot be consumed; trying again'),
       system,
     });
   }
 
-  #receive({ envelope }: Delivery): void {
-    const { contentType, contentEncoding, correlationId } = envelope.properties;
-    const { codec, accept, errors, system } = this.#context;
+  #receive(delivery: Delivery): void {
+    const { body, properties } = delivery.envelope;
+    const { contentType, contentEncoding, correlationId } = properties;
+    const { codec, accept, errors } = this.#context;
     try {
-      const meta = decodeResult(envelope.body, contentType, contentEncoding, codec, { accept, errors });
+      const meta = decodeResult(body, contentType, contentEncoding, codec, { accept, errors });
       const taskId = meta.taskId === '' ? correlationId : meta.taskId;
       if (taskId === undefined || taskId === '') throw new DecodeError('The result says nowhere whose it is.');
       this.#known.learn({ ...meta, taskId });
     } catch (error) {
-      // Whoever waits for it hears why instead of waiting for ever.
-      system.log.warn({ err: error, taskId: correlationId, contentType }, 'A result cannot be read');
-      if (correlationId === undefined || correlationId === '') return;
-      this.#known.learn({ ...pendingMeta(correlationId), state: 'FAILURE', result: error });
+      this.#refuse(delivery, error);
     }
+  }
+
+  /** Whoever waits for it hears why instead of waiting for ever. */
+  #refuse({ envelope }: Delivery, error: unknown): void {
+    const { contentType, correlationId } = envelope.properties;
+    this.#context.system.log.warn({ err: error, taskId: correlationId, contentType }, 'A result cannot be read');
+    if (correlationId === undefined || correlationId === '') return;
+    this.#known.learn({ ...pendingMeta(correlationId), state: 'FAILURE', result: error });
   }
 
   async #close(): Promise<void> {

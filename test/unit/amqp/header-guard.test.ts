@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FrameWriter } from '../../../src/amqp/frames.ts';
-import { HeaderGuard } from '../../../src/amqp/header-guard.ts';
+import { HeaderGuard, oversizeOf } from '../../../src/amqp/header-guard.ts';
 
 const require = createRequire(import.meta.url);
 const lib = join(dirname(require.resolve('amqplib')), 'lib');
@@ -24,7 +24,7 @@ function aMessage(headers: Record<string, unknown>, body = 'body'): Buffer {
         body: Buffer.from(body),
       },
     },
-    131_072,
+    4096,
   );
   return Buffer.concat(writer.take());
 }
@@ -129,3 +129,83 @@ describe('the header guard', () => {
     );
   });
 });
+
+describe('a body that is larger than is read', () => {
+  const limit = 100;
+  const frames = (bytes: Buffer): [type: number, channel: number, payload: Buffer][] => {
+    const seen: [number, number, Buffer][] = [];
+    for (let at = 0; at < bytes.length; ) {
+      const size = bytes.readUInt32BE(at + 3);
+      seen.push([bytes[at] ?? 0, bytes.readUInt16BE(at + 1), bytes.subarray(at + 7, at + 7 + size)]);
+      expect(bytes[at + 7 + size]).toBe(0xce);
+      at += size + 8;
+    }
+    return seen;
+  };
+  /** Small and large ones in turn, over frames of 4 KiB. */
+  const stream = (): Buffer =>
+    Buffer.concat(
+      ['first', 'x'.repeat(20_000), 'y'.repeat(100), 'z'.repeat(101), ''].map((body) => aMessage({}, body)),
+    );
+  const expected = (): unknown[] => ['first', 20_000, 'y'.repeat(100), 101, ''];
+  const bodies = (bytes: Buffer): unknown[] => {
+    const found: unknown[] = [];
+    for (const [type, , payload] of frames(bytes)) {
+      if (type === 2) found.push(payload.readUInt32BE(8) === 0 ? '' : undefined);
+      if (type === 3) found[found.length - 1] = oversizeOf(payload) ?? payload.toString();
+    }
+    return found;
+  };
+
+  it('is left out, and its size stands in its place', () => {
+    const out = new HeaderGuard(limit).filter(stream());
+    expect(bodies(out ?? Buffer.alloc(0))).toEqual(expected());
+    expect(out?.length).toBeLessThan(2_000);
+  });
+
+  it('however the bytes come', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 3_000 }), { minLength: 1, maxLength: 60 }), (sizes) => {
+        const guard = new HeaderGuard(limit);
+        const bytes = stream();
+        const passed: Buffer[] = [];
+        for (let at = 0, turn = 0; at < bytes.length; turn += 1) {
+          const size = sizes[turn % sizes.length] ?? 1;
+          passed.push(guard.filter(Buffer.from(bytes.subarray(at, at + size))) ?? Buffer.alloc(0));
+          at += size;
+        }
+        expect(bodies(Buffer.concat(passed))).toEqual(expected());
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('on one channel leaves the bodies of another alone', () => {
+    const [large, small] = [aMessage({}, 'x'.repeat(5_000)), onChannel(aMessage({}, 'small'), 2)];
+    const parts = (bytes: Buffer): Buffer[] => {
+      const found: Buffer[] = [];
+      for (let at = 0; at < bytes.length; ) {
+        const next = at + bytes.readUInt32BE(at + 3) + 8;
+        found.push(bytes.subarray(at, next));
+        at = next;
+      }
+      return found;
+    };
+    const [a = [], b = []] = [parts(large), parts(small)];
+    const mixed = Buffer.concat([...a.slice(0, 2), ...b.slice(0, 2), ...a.slice(2), ...b.slice(2)]);
+    const seen = frames(new HeaderGuard(limit).filter(mixed) ?? Buffer.alloc(0)).filter(([type]) => type === 3);
+    expect(seen.map(([, channel, payload]) => [channel, oversizeOf(payload) ?? payload.toString()])).toEqual([
+      [1, 5_000],
+      [2, 'small'],
+    ]);
+  });
+
+  it('is read where there is no limit', () => {
+    expect(new HeaderGuard().filter(stream())?.equals(stream())).toBe(true);
+  });
+});
+
+function onChannel(bytes: Buffer, channel: number): Buffer {
+  for (let at = 0; at < bytes.length; at += bytes.readUInt32BE(at + 3) + 8) bytes.writeUInt16BE(channel, at + 1);
+  return bytes;
+}
