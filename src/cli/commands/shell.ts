@@ -1,7 +1,6 @@
 /** `celery-ts shell`: Node's own prompt with the app, its tasks and what one needs to call them at hand. */
 import { start } from 'node:repl';
 import { Command } from 'commander';
-import * as api from '../../index.ts';
 import { type CommandContext, loadCommandApp, say } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
 import type { DefineCommand } from '../program.ts';
@@ -29,6 +28,8 @@ async function shell(context: CommandContext, options: Options, command: Command
   say(context, `celery-ts shell, app '${app.main}'. At hand: ${Object.keys(names).join(', ')}.`);
   say(context, 'Promises are awaited: (await add.delay(1, 2)).get()');
   const prompt = start({ prompt: 'celery> ', input: process.stdin, output: process.stdout });
+  // What users import, from outside the rooms: the package as a whole.
+  const api: Record<string, unknown> = await import(new URL('../../index.js', import.meta.url).href);
   Object.assign(prompt.context, api, { celery: app }, names);
   await new Promise<void>((resolve) => prompt.once('exit', () => resolve()));
   await app.close();
