@@ -7,6 +7,7 @@ import { type Delivery, delayTarget } from '../../amqp/index.ts';
 import type { Celery } from '../../app/index.ts';
 import {
   type CeleryError,
+  DecodeError,
   NotRegistered,
   Reject,
   TaskRevokedError,
@@ -70,6 +71,8 @@ export class TaskService {
   /** Given to the pool and not settled yet. The newest request of an id. */
   readonly #reserved = new Map<string, Request>();
   readonly #running = new Set<Request>();
+  /** Taken back from the pool before they ran: revoked while they waited for a slot. */
+  readonly #withdrawn = new Set<Request>();
   readonly #waiting: Waiting;
   readonly #view: WorkerView;
   /** Held for a turn, by task name. */
@@ -142,7 +145,10 @@ export class TaskService {
     const wanted = new Set(ids);
     for (const request of this.#waiting.takeIf(({ id }) => wanted.has(id))) this.#discard(request, 'revoked');
     this.#storeRevoked(ids);
-    if (options.terminate !== true) return [];
+    if (options.terminate !== true) {
+      this.#withdraw(({ id }) => wanted.has(id));
+      return [];
+    }
     return ids.filter((id) => pool.terminateJob(id, options.killSignal ?? 'SIGTERM'));
   }
 
@@ -151,6 +157,16 @@ export class TaskService {
     const { revoked, system } = this.#given;
     for (const request of this.#waiting.takeIf(({ message }) => revoked.has(message, system.now()))) {
       this.#discard(request, 'revoked');
+    }
+    this.#withdraw(({ message }) => revoked.has(message, system.now()));
+  }
+
+  /** Takes back from the pool what waits there for a slot; `#ended` discards it. What runs already runs on. */
+  #withdraw(matches: (request: Request) => boolean): void {
+    for (const request of [...this.#reserved.values()]) {
+      if (this.#running.has(request) || !matches(request)) continue;
+      this.#withdrawn.add(request);
+      if (!this.#given.pool.withdrawJob(request.id)) this.#withdrawn.delete(request);
     }
   }
 
@@ -174,6 +190,13 @@ export class TaskService {
     } catch (error) {
       this.#reject(delivery, toError(error));
     }
+  }
+
+  /** One message that was too large to be read. */
+  refuse(delivery: Delivery, bytes: number): void {
+    const { workerMaxBodyBytes } = this.#given.app.config;
+    const why = `The body has ${bytes} bytes, more than the ${workerMaxBodyBytes} allowed (workerMaxBodyBytes).`;
+    this.#reject(delivery, new DecodeError(why));
   }
 
   /** Takes no more. What is held goes back to the queue when the channel closes. */
@@ -289,6 +312,10 @@ export class TaskService {
 
   #ended(request: Request, report: Report): void {
     this.#running.delete(request);
+    if (this.#withdrawn.delete(request)) {
+      this.#forget(request);
+      return this.#discard(request, 'revoked');
+    }
     const { outcome, publications, results } = report;
     const own = this.#ownResults(request, outcome);
     const stores = own.length === 0 ? results : [...results, ...own];
@@ -333,6 +360,10 @@ export class TaskService {
     if (delivery.isStale) this.#unsent += 1;
     if (settlement === 'ack') delivery.ack();
     else delivery.reject({ requeue: settlement === 'requeue' });
+    this.#forget(request);
+  }
+
+  #forget(request: Request): void {
     if (this.#reserved.get(request.id) === request) this.#reserved.delete(request.id);
     this.#open -= 1;
     if (this.#open === 0) this.#onIdle?.();
@@ -496,8 +527,8 @@ export class TaskService {
         taskId: properties.correlationId,
         queue: delivery.queue,
         contentType: properties.contentType,
-        sizeBytes: body.byteLength,
-        head: escaped(body),
+        sizeBytes: delivery.oversize ?? body.byteLength,
+        ...(delivery.oversize === undefined ? { head: escaped(body) } : {}),
       },
       'A message is not a task that can be read; it is rejected without requeue',
     );

@@ -116,6 +116,12 @@ class InProcessPool implements Pool {
     return waiting.length + running.length > 0;
   }
 
+  withdrawJob(id: string): boolean {
+    const waiting = this.#waiting.take((run) => run.job.id === id);
+    for (const run of waiting) this.#settle(run, ended({ kind: 'returned', reason: 'It was withdrawn.' }));
+    return waiting.length > 0;
+  }
+
   grow(count: number): void {
     if (this.#isSolo('grow')) return;
     this.#size += Math.max(0, Math.floor(count));

@@ -24,6 +24,8 @@ export interface Pool {
    * False when the task is not here. A job that still waits for a slot ends as `terminated` at once.
    */
   terminateJob(id: string, killSignal: string): boolean;
+  /** Takes back a job that still waits for a slot: it ends as `returned`. False when none of that id waits here. */
+  withdrawJob(id: string): boolean;
   /** Adds `count` children (or tasks at a time). */
   grow(count: number): void;
   /** Takes away `count`, never below one; what runs there ends first. */

@@ -152,8 +152,22 @@ describe.each(['prefork', 'threads', 'async', 'solo'])('the pool %s', (name) => 
     expect(await world.value('value', 2)).toBe(2);
   });
 
+  it('gives back a job that waits when it is withdrawn, and only that', async () => {
+    await using world = await openWorld(name, { size: 1 });
+    const running = world.submit('sleep', 300);
+    const [first, second] = [world.submit('value', 1), world.submit('value', 2)];
+    await until(() => running.story.includes('started'), { what: 'the first to start' });
+    expect(world.pool.withdrawJob(first.id)).toBe(true);
+    expect(world.pool.withdrawJob(running.id)).toBe(false);
+    expect((await first.report).outcome).toMatchObject({ kind: 'returned' });
+    expect(first.story).toEqual(['done']);
+    expect((await running.report).outcome).toMatchObject({ kind: 'succeeded' });
+    expect((await second.report).outcome).toMatchObject({ kind: 'succeeded' });
+  });
+
   it('does not know a job that is not here', async () => {
     await using world = await openWorld(name);
+    expect(world.pool.withdrawJob('no-such-id')).toBe(false);
     expect(world.pool.terminateJob('no-such-id', 'SIGKILL')).toBe(false);
   });
 

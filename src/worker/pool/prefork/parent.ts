@@ -111,12 +111,23 @@ class ChildPool implements Pool {
   terminateJob(id: string, killSignal: string): boolean {
     const outcome: Outcome = { kind: 'terminated', killSignal };
     const isIt = (run: Run): boolean => run.job.id === id;
-    for (const member of this.#crew.members) if (member.ahead.some(isIt)) this.#requeue(member.recall());
-    const waiting = this.#waiting.take(isIt);
+    const waiting = this.#takeWaiting(isIt);
     for (const run of waiting) this.#settle(run, ended(outcome));
     const running = [...this.#allRunning()].filter((run) => isIt(run) && run.verdict === undefined);
     for (const run of running) this.#terminate(run, outcome, killSignal);
     return waiting.length + running.length > 0;
+  }
+
+  withdrawJob(id: string): boolean {
+    const waiting = this.#takeWaiting((run) => run.job.id === id);
+    for (const run of waiting) this.#settle(run, ended({ kind: 'returned', reason: 'It was withdrawn.' }));
+    return waiting.length > 0;
+  }
+
+  /** Takes out of the line what matches, from the children's hands too as far as they have not begun it. */
+  #takeWaiting(matches: (run: Run) => boolean): Run[] {
+    for (const member of this.#crew.members) if (member.ahead.some(matches)) this.#requeue(member.recall());
+    return this.#waiting.take(matches);
   }
 
   grow(count: number): void {
