@@ -89,9 +89,26 @@ it('crawler: every page is found once, near ones with more priority; the busy on
   expect(worker.output).toMatch(/\/feathers","priority":6,"msg":"Fetching"/);
 });
 
+it('progress: a bar grows to its end while the task runs', async () => {
+  await using broker = await testBroker();
+  const env = { CELERY_BROKER_URL: broker.url };
+  await using worker = examples.worker('progress', ['-c', '1'], env);
+  await worker.line(/ready\./);
+  await using watch = examples.start('progress/watch', env);
+  const { code, stdout, stderr } = await watch.ended;
+  expect(code, stderr).toBe(0);
+  const lines = stdout.trimEnd().split('\n');
+  expect(lines.at(-1)).toBe('Done: 24 frames.');
+  const percents = lines.slice(0, -1).map((line) => Number(/(\d+) %/.exec(line)?.[1]));
+  expect(percents.length).toBeGreaterThan(5);
+  expect(percents).toEqual([...percents].sort((a, b) => a - b));
+  expect(lines.at(-2)).toBe(`${'█'.repeat(30)} 100 % frame 24 of Metropolis`);
+  await worker.stop();
+});
+
 it('every example is listed, and has a test here or in test/interop', () => {
   const folders = readdirSync(join(root, 'examples'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  expect(folders.map(({ name }) => name).sort()).toEqual(['crawler', 'mixed-fleet', 'quickstart', 'web-service']);
+  expect(folders.map(({ name }) => name).sort()).toEqual(['crawler', 'mixed-fleet', 'progress', 'quickstart', 'web-service']);
   const index = readFileSync(join(root, 'examples', 'README.md'), 'utf8');
   for (const { name } of folders) expect(index).toContain(`| [${name}](${name}) |`);
 });
