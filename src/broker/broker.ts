@@ -65,7 +65,7 @@ export interface Broker extends AsyncDisposable {
   addVhost(name: string): void;
   /**
    * Stops taking publishes, as RabbitMQ does when memory or disk runs short: whoever publishes from now on is told
-   * (`connection.blocked`) and not read from until `unblock`.
+   * (`connection.blocked`), and nothing that connection sends is taken until `unblock`.
    */
   block(reason?: string): void;
   /** Takes publishes again. */

@@ -55,8 +55,9 @@ export class Connection implements ChannelHost, HandshakeHost {
   readonly #handshake: Handshake;
   readonly #parser: FrameParser;
   readonly #channels = new Map<number, Channel>();
-  /** Frames that came while the connection is held; undefined when it is not. */
-  #held: HeldFrame[] | undefined;
+  /** Reasons to take nothing more from the client for now, and the frames that came all the same. */
+  #holds = 0;
+  #held: HeldFrame[] = [];
   /** Channels closed by us that have not answered yet. */
   readonly #closingChannels = new Set<number>();
 
@@ -117,23 +118,21 @@ export class Connection implements ChannelHost, HandshakeHost {
     if (!this.#isBlocked) return;
     this.#isBlocked = false;
     if (this.#can('connection.blocked')) this.outbox.method(0, 'connection.unblocked', {});
-    this.#readOn();
+    this.release();
   }
 
   hold(): void {
-    this.#held ??= [];
+    this.#holds += 1;
     this.#socket.pause();
   }
 
   release(): void {
-    const frames = this.#held ?? [];
-    this.#held = undefined;
+    if (this.#state !== 'running') return;
+    this.#holds -= 1;
+    const frames = this.#held;
+    this.#held = [];
     for (const frame of frames) this.#takeFrame(...frame); // which may hold the connection again
-    this.#readOn();
-  }
-
-  #readOn(): void {
-    if (this.#isBlocked || this.#held !== undefined) return;
+    if (this.#holds > 0) return;
     this.#lastReadAt = this.#host.system.monotonic();
     this.#socket.resume();
   }
@@ -195,7 +194,7 @@ export class Connection implements ChannelHost, HandshakeHost {
 
   /** An error ends the connection, not the reading: a client that says goodbye in the same breath is heard. */
   #takeFrame(type: number, channel: number, buffer: Buffer, start: number, end: number): void {
-    if (this.#held !== undefined) {
+    if (this.#holds > 0 && this.#state === 'running') {
       this.#held.push([type, channel, buffer, start, end]);
       return;
     }
@@ -311,7 +310,7 @@ export class Connection implements ChannelHost, HandshakeHost {
   #beat(intervalMs: number): void {
     this.#cancelTimer = this.#host.system.after(intervalMs / 2, () => {
       const silentMs = this.#host.system.monotonic() - this.#lastReadAt;
-      if (silentMs > 2 * intervalMs && !this.#isBlocked && this.#held === undefined) {
+      if (silentMs > 2 * intervalMs && this.#holds === 0) {
         this.#host.system.log.warn({ silentSeconds: silentMs / 1000 }, 'Broker drops a connection without heartbeats');
         this.destroy();
         return;
@@ -321,13 +320,13 @@ export class Connection implements ChannelHost, HandshakeHost {
     });
   }
 
-  /** A publish while publishing is to stop: it is taken, and the client is not read from until that is over. */
+  /** A content while publishing is to stop: nothing after its header is taken until that is over. */
   #blockPublisher(): void {
     const reason = this.#host.blockedReason;
     if (reason === undefined || this.#isBlocked) return;
     this.#isBlocked = true;
     if (this.#can('connection.blocked')) this.outbox.method(0, 'connection.blocked', { reason });
-    this.#socket.pause();
+    this.hold();
   }
 
   /** Answers an error that ends the connection; after broken frames nothing more can be read, close-ok neither. */

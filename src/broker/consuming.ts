@@ -115,7 +115,13 @@ export class Consuming implements ConsumerHost, ReplyReceiver {
     consumer?.queue.removeConsumer(consumer);
   }
 
+  /** Takes one message; false when there is none. */
   get(queue: Queue, noAck: boolean): boolean {
+    if (queue.settings.type === 'quorum' && queue.settings.isSingleActive) {
+      const where = `queue '${queue.name}' in vhost '${this.#host.vhost.name}'`;
+      const text = 'basic.get operations are not supported by quorum queues with single active consumer';
+      throw new AmqpError('RESOURCE_LOCKED', `cannot obtain access to locked ${where}. ${text}`);
+    }
     const entry = queue.take();
     if (entry === undefined) return false;
     this.#lastTag += 1;

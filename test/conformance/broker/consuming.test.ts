@@ -180,4 +180,13 @@ behaviours('Consuming', (it) => {
     await world.channel.consume(queue, (message) => seen.push(message?.fields.consumerTag ?? ''), { consumerTag: 'k' });
     await until(() => seen.length === 50, { what: '50 deliveries' });
   });
+
+  // Beyond 200 RabbitMQ's queue waits for the channel to take what it has sent, and the answer may come in between.
+  it('up to 200 ready messages are delivered before the answer to a declare that follows the consume', async (world) => {
+    const queue = await world.queue();
+    await Promise.all(Array.from({ length: 200 }, (_, i) => world.send(queue, String(i))));
+    const inbox = await world.consume(queue);
+    await world.channel.checkQueue(queue);
+    expect(inbox.all).toHaveLength(200);
+  });
 });

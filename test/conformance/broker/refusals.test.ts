@@ -378,6 +378,15 @@ const refusals: readonly Refusal[] = [
     closes: 'connection',
   },
   {
+    when: 'a quorum queue with a single active consumer is got from',
+    ask: [
+      queue('q', { 'x-queue-type': text('quorum'), 'x-single-active-consumer': bool(true) }),
+      ask('basic.get', { queue: 'q' }),
+    ],
+    answer:
+      "405 RESOURCE_LOCKED - cannot obtain access to locked queue 'q' in vhost 'VHOST'. basic.get operations are not supported by quorum queues with single active consumer",
+  },
+  {
     when: 'a prefetch is in bytes',
     ask: [ask('basic.qos', { prefetchSize: 10 })],
     answer: '540 NOT_IMPLEMENTED - prefetch_size!=0 (10)',

@@ -105,11 +105,11 @@ describe('A blocked broker', () => {
       readerTold = true;
     });
     broker.block('low on disk');
-    channel.sendToQueue('q', Buffer.from('taken still'));
+    channel.sendToQueue('q', Buffer.from('waits'));
     await until(() => told !== '', { what: 'the word that publishing is blocked' });
     expect(told).toBe('low on disk');
-    channel.sendToQueue('q', Buffer.from('waits'));
-    expect((await (await reader.createChannel()).checkQueue('q')).messageCount).toBe(1);
+    channel.sendToQueue('q', Buffer.from('waits too'));
+    expect((await (await reader.createChannel()).checkQueue('q')).messageCount).toBe(0);
     expect(readerTold).toBe(false);
     const unblocked = new Promise((resolve) => publisher.once('unblocked', resolve));
     broker.unblock();
@@ -117,6 +117,18 @@ describe('A blocked broker', () => {
     await channel.waitForConfirms();
     expect((await (await reader.createChannel()).checkQueue('q')).messageCount).toBe(2);
     await Promise.all([publisher.close(), reader.close()]);
+  });
+
+  it('closes at once all the same', async () => {
+    const broker = await startBroker();
+    const connection = await connect(broker.url);
+    const channel = await connection.createChannel();
+    broker.block();
+    channel.sendToQueue('q', Buffer.from('waits'));
+    await new Promise((resolve) => connection.once('blocked', resolve));
+    const started = performance.now();
+    await broker.close();
+    expect(performance.now() - started).toBeLessThan(2000);
   });
 
   it('says nothing to a client that would not understand', async () => {
