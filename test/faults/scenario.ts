@@ -53,7 +53,7 @@ export function suite(
     describe(`${title}, ${against}, ${variant.acks} ack, ${variant.queueType} queue, ${variant.count} tasks`, () => {
       for (const scenario of wanted) {
         const title = `${scenario.fault}: ${scenario.promise}`;
-        it(title, { timeout: isFull ? 300_000 : 60_000, concurrent: options.atOnce }, async () => {
+        it(title, { timeout: isFull ? 300_000 : 90_000, concurrent: options.atOnce }, async () => {
           if (node === undefined) throw new Error('There is no node.');
           await play(node, scenario, variant);
         });

@@ -152,7 +152,11 @@ export class World implements AsyncDisposable {
   /** Resolves when every confirmed task has ended; gives the seconds that took. */
   async drained(withinSeconds = 30): Promise<number> {
     const startedAt = performance.now();
-    await until(() => this.verdict().lost.length === 0, { what: 'every confirmed task to end', withinSeconds });
+    await until(() => this.verdict().lost.length === 0, {
+      what: 'every confirmed task to end',
+      withinSeconds,
+      everyMs: 200,
+    });
     return seconds(performance.now() - startedAt);
   }
 
