@@ -28,10 +28,12 @@ import {
   tracebackText,
 } from '../../message/index.ts';
 import type { ResultBackend } from '../../results/index.ts';
+import { type AnyTask, definition } from '../../task/index.ts';
 import { announceOutcome, announceReceived } from '../announce.ts';
 import { logOutcome } from '../outcome-log.ts';
 import type { Pool } from '../pool/pool.ts';
 import type { RateLimits } from '../rate-limits.ts';
+import { type RecentIds, successfulIds } from '../recent-ids.ts';
 import { Request } from '../request.ts';
 import type { Revoked } from '../revoked.ts';
 import { type Settlement, settlementOf } from '../settle.ts';
@@ -77,6 +79,8 @@ export class TaskService {
   readonly #view: WorkerView;
   /** Held for a turn, by task name. */
   #heldTurns = 0;
+  /** Ids of tasks that succeeded here (`workerDeduplicateSuccessfulTasks`). */
+  readonly #succeeded: RecentIds;
   readonly #finishing = new Set<Promise<void>>();
   #open = 0;
   #onIdle: (() => void) | undefined;
@@ -92,6 +96,7 @@ export class TaskService {
     this.#log = given.log;
     this.#isInfo = given.log.isLevelEnabled('info');
     const { app, limits, log, onHeld, revoked, system } = given;
+    this.#succeeded = successfulIds(system.env);
     this.#waiting = new Waiting({ app, system, log, onHeld, onDue: (request) => this.#due(request) });
     const { taskDelayedDelivery, taskMaxHeldDelay, workerDisableRateLimits } = app.config;
     const parks = taskDelayedDelivery === 'broker';
@@ -225,7 +230,7 @@ export class TaskService {
   }
 
   #accept(message: TaskMessage, delivery: Delivery): void {
-    const { app, system } = this.#given;
+    const { app } = this.#given;
     const task = app.tasks.get(message.task);
     const known = this.#reserved.get(message.id);
     if (known?.delivery.isStale) {
@@ -234,10 +239,32 @@ export class TaskService {
       return;
     }
     if (task === undefined) return this.#unregistered(message, delivery);
+    const dedup = app.config.workerDeduplicateSuccessfulTasks && delivery.info.redelivered;
+    if (dedup && task[definition].resolved().acksLate) return this.#track(this.#unlessDone(message, task, delivery));
+    this.#decide(message, task, delivery);
+  }
+
+  #decide(message: TaskMessage, task: AnyTask, delivery: Delivery): void {
+    const { system } = this.#given;
     const decision = decide(message, task, this.#view, system.now());
     const request = new Request(message, task, delivery);
     if (decision.kind !== 'discard') this.#received(request);
     this.#act(request, decision);
+  }
+
+  /** A message that came again runs only if its task is not known to have succeeded, here or in the store of results. */
+  async #unlessDone(message: TaskMessage, task: AnyTask, delivery: Delivery): Promise<void> {
+    const { backend, system } = this.#given;
+    try {
+      const isKnown = this.#succeeded.has(message.id, system.now());
+      if (isKnown || (backend.form === 'document' && (await backend.get(message.id)).state === 'SUCCESS')) {
+        this.#log.info({ task: task.name, taskId: message.id }, 'Task succeeded before; its message is acknowledged');
+        return delivery.ack();
+      }
+    } catch (error) {
+      this.#log.warn({ err: error, taskId: message.id }, 'Nobody can say whether the task succeeded before; it runs');
+    }
+    this.#decide(message, task, delivery);
   }
 
   #act(request: Request, decision: Decision): void {
@@ -351,6 +378,9 @@ export class TaskService {
 
   #close(request: Request, outcome: Outcome, settlement: Settlement): void {
     if (outcome.kind === 'undecodable') this.counts.rejected += 1;
+    if (outcome.kind === 'succeeded' && this.#given.app.config.workerDeduplicateSuccessfulTasks) {
+      this.#succeeded.add(request.id, this.#given.system.now());
+    }
     logOutcome(this.#log, request, outcome);
     if (this.#announces(request)) announceOutcome(this.#given.events, request, outcome);
     if (outcome.kind === 'terminated') this.#revokedSignal(request, { terminated: true, signum: outcome.killSignal });
