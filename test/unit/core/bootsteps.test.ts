@@ -135,7 +135,9 @@ describe('a blueprint', () => {
     since();
     await blueprint.stop(world);
     expect(since()).toEqual(['close A', 'close B', 'close C', 'stop C', 'stop B', 'stop A']);
-    expect(logger.records).toContainEqual(expect.objectContaining({ level: 'error', step: 'B', what, blueprint: 'worker' }));
+    expect(logger.records).toContainEqual(
+      expect.objectContaining({ level: 'error', step: 'B', what, blueprint: 'worker' }),
+    );
   });
 
   it('terminates instead of stopping when asked to', async () => {
