@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { testBroker } from '../support/broker.ts';
 import { root } from '../support/build.ts';
-import { compileExamples, type Examples } from '../support/examples.ts';
+import { compileExamples, type Examples, endOf } from '../support/examples.ts';
 
 let examples: Examples;
 
@@ -19,7 +19,7 @@ afterAll(async () => {
 it('quickstart: three tasks go to a worker and their results come back', async () => {
   await using broker = await testBroker();
   await using demo = examples.start('quickstart/demo', { CELERY_BROKER_URL: broker.url });
-  const { code, stdout } = await demo.ended;
+  const { code, stdout } = await endOf(demo);
   expect(stdout).toContain('add(2, 3) is 5\n');
   expect(stdout).toMatch(/Dear Grace, this is task /);
   expect(stdout).toContain('divide(1, 0) fails here as it failed there: RangeError: 1 cannot be divided by zero\n');
@@ -67,7 +67,7 @@ it('crawler: every page is found once, near ones with more priority; the busy on
   await using worker = examples.worker('crawler', ['-P', 'async', '-c', '4', '--prefetch-multiplier', '1'], env);
   await worker.line(/ready\./);
   await using crawl = examples.start('crawler/crawl', env);
-  const { code, stdout, stderr } = await crawl.ended;
+  const { code, stdout, stderr } = await endOf(crawl);
   expect(code, stderr).toBe(0);
   const lines = stdout.trimEnd().split('\n');
   expect(lines[0]).toBe('Page / (3 links)');
@@ -95,7 +95,7 @@ it('progress: a bar grows to its end while the task runs', async () => {
   await using worker = examples.worker('progress', ['-c', '1'], env);
   await worker.line(/ready\./);
   await using watch = examples.start('progress/watch', env);
-  const { code, stdout, stderr } = await watch.ended;
+  const { code, stdout, stderr } = await endOf(watch);
   expect(code, stderr).toBe(0);
   const lines = stdout.trimEnd().split('\n');
   expect(lines.at(-1)).toBe('Done: 24 frames.');

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { testBroker } from '../support/broker.ts';
 import { root } from '../support/build.ts';
-import { compileExamples } from '../support/examples.ts';
+import { compileExamples, endOf } from '../support/examples.ts';
 import { Program } from '../support/process.ts';
 import { findPython } from '../support/python.ts';
 
@@ -33,7 +33,7 @@ it('answers callers of both languages, whoever runs the task in the end', async 
   await Promise.all([snake.line(/ready\./, 40), script.line(/ready\./)]);
 
   await using fromTypeScript = examples.start('mixed-fleet/call', env);
-  const called = await fromTypeScript.ended;
+  const called = await endOf(fromTypeScript);
   expect(called.stdout.split('\n'), called.stderr).toEqual([
     'slug, from TypeScript: uber-uns',
     'mean, from Python: 3',
@@ -44,7 +44,7 @@ it('answers callers of both languages, whoever runs the task in the end', async 
   expect(called.code).toBe(0);
 
   await using fromPython = new Program(python.path, ['call.py'], { cwd, env: { ...env, PYTHONPATH: cwd } });
-  const answered = await fromPython.ended;
+  const answered = await endOf(fromPython);
   expect(answered.stdout.split('\n'), answered.stderr).toEqual([
     'mean, from Python: 3',
     'slug, from TypeScript: uber-uns',

@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { root } from './build.ts';
-import { Program } from './process.ts';
+import { type Ended, Program } from './process.ts';
 
 export interface Examples extends AsyncDisposable {
   /** Starts a compiled entry: `crawler/crawl`. */
@@ -31,4 +31,14 @@ export async function compileExamples(): Promise<Examples> {
       ),
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true, maxRetries: 3 }),
   };
+}
+
+/** The end of a program that ends by itself; killed after 25 s, so that a test that fails leaves nothing behind. */
+export async function endOf(program: Program): Promise<Ended> {
+  const tooLong = setTimeout(() => program.signal('SIGKILL'), 25_000);
+  try {
+    return await program.ended;
+  } finally {
+    clearTimeout(tooLong);
+  }
 }
