@@ -1,5 +1,5 @@
 import { describe, expectTypeOf, it } from 'vitest';
-import { type AsyncResult, type BoundTask, Celery, currentTask, TaskBase } from '../../src/index.ts';
+import { type AsyncResult, type BoundTask, Celery, currentTask, sharedTask, TaskBase } from '../../src/index.ts';
 
 const app = new Celery('types');
 
@@ -110,6 +110,20 @@ describe('a task class', () => {
     expectTypeOf(fetchPage.delay('x')).resolves.toEqualTypeOf<AsyncResult<number>>();
     // @ts-expect-error a number is no url
     fetchPage.delay(1);
+  });
+});
+
+describe('a shared task', () => {
+  it('is typed as the task it becomes', () => {
+    const add = sharedTask('lib.add', (x: number, y = 1) => x + y);
+    expectTypeOf(app.registerTask(add).delay(1)).resolves.toEqualTypeOf<AsyncResult<number>>();
+    expectTypeOf(add.in(app).delay(1, 2)).resolves.toEqualTypeOf<AsyncResult<number>>();
+    const who = sharedTask('lib.who', { bind: true }, (self, loud: boolean) => (loud ? self.name : ''));
+    expectTypeOf(who.in(app).delay(true)).resolves.toEqualTypeOf<AsyncResult<string>>();
+    // @ts-expect-error a text is no number
+    add.in(app).delay('1');
+    // @ts-expect-error self is no argument
+    who.in(app).delay();
   });
 });
 
