@@ -13,7 +13,7 @@ export interface ScheduleBookEvents {
 
 /**
  * What beat sends, and when: `app.beat`. Add, pause, resume and remove entries, before beat starts or while it runs in
- * this process (`celery-ts dev`, `worker -B` and beat itself).
+ * this process (`worker -B` and beat itself).
  *
  * @example app.beat.add('nightly', { task: 'tasks.report', schedule: crontab({ hour: 3, minute: 0 }) });
  */

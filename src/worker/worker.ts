@@ -12,8 +12,8 @@ import type { Logger } from '../core/system.ts';
 import type { EventDispatcher } from '../events/index.ts';
 import { definition } from '../task/index.ts';
 import { type AutoscaleBounds, Autoscaler } from './autoscale.ts';
-import { consumingOptions, reportNews } from './connection.ts';
 import { declareCeleryDelays } from './celery-delays.ts';
+import { consumingOptions, reportNews } from './connection.ts';
 import { TaskService } from './consumer/tasks.ts';
 import { Health } from './health.ts';
 import { openPool } from './pool/index.ts';
@@ -309,6 +309,7 @@ async function openWorker(
       queues,
       prefetch,
       onDelivery: (delivery) => tasks.receive(delivery),
+      onOversize: (delivery, bytes) => tasks.refuse(delivery, bytes),
       onTrouble: ({ delayMs, error, queue }) =>
         log.warn(
           { queue: queue.name, delayMs, reason: error.message },
