@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
+import { packageVersion } from '../core/package-version.ts';
 import { nodeSystem, type System } from '../core/system.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
 import { Deprecations } from './deprecations.ts';
@@ -104,6 +105,7 @@ const longestWatchMs = 60_000;
 
 class BrokerServer implements Broker, ConnectionHost {
   readonly system: System;
+  readonly version = packageVersion();
   readonly closed: Promise<void>;
   readonly #server: Server;
   readonly #deprecations: Deprecations;

@@ -21,6 +21,7 @@ import { Outbox } from './wire/outbox.ts';
 /** What a connection asks of the broker. */
 export interface ConnectionHost {
   readonly system: System;
+  readonly version: string;
   vhost(name: string): Vhost | undefined;
   isUser(user: string, password: string): boolean;
   /** Why publishers are to stop, if they are. */
@@ -76,6 +77,10 @@ export class Connection implements ChannelHost, HandshakeHost {
     socket.on('error', () => undefined); // 'close' follows
     socket.on('close', () => this.dispose());
     this.#cancelTimer = host.system.after(handshakeLimitMs, () => this.destroy());
+  }
+
+  get version(): string {
+    return this.#host.version;
   }
 
   get user(): string {

@@ -22,6 +22,8 @@ export interface Session {
 }
 
 export interface HandshakeHost {
+  /** Of the broker, for the client to know. */
+  readonly version: string;
   readonly outbox: Outbox;
   isUser(user: string, password: string): boolean;
   findVhost(name: string): Vhost | undefined;
@@ -71,7 +73,7 @@ export class Handshake {
     this.#host.outbox.method(0, 'connection.start', {
       versionMajor: 0,
       versionMinor: 9,
-      serverProperties: serverProperties(),
+      serverProperties: serverProperties(this.#host.version),
       mechanisms: Buffer.from(mechanisms),
       locales: Buffer.from('en_US'),
     });
@@ -152,7 +154,7 @@ function capabilitiesOf(clientProperties: Table): ReadonlySet<string> {
   return new Set([...table.value].filter(([, value]) => value.type === 't' && value.value).map(([name]) => name));
 }
 
-function serverProperties(): Table {
+function serverProperties(version: string): Table {
   const { bool, table, text } = field;
   return new Map([
     [
@@ -170,6 +172,7 @@ function serverProperties(): Table {
       }),
     ],
     ['product', text('celery-ts broker')],
+    ['version', text(version)],
     ['platform', text('Node.js')],
     ['information', text('For development and tests; production is RabbitMQ.')],
   ]);
