@@ -73,7 +73,7 @@ describe('celery-ts multi', () => {
     const again = await project.run(start, env);
     expect([again.code, again.stdout]).toEqual([
       1,
-      expect.stringMatching(new RegExp(`FAILED \\(exit code 73\\)[sS]*belongs to process ${pid}`)),
+      expect.stringMatching(new RegExp(`FAILED \\(exit code 73\\)[\\s\\S]*belongs to process ${pid}`)),
     ]);
     expect(await pidOf(project, 'w1')).toBe(pid);
     const killed = await project.run(['multi', 'kill', 'w1', ...files], env);
