@@ -319,6 +319,9 @@ async function openWorker(
     }),
   );
   const consuming = consumer;
+  // Messages may have come, and be held, before the consumer had a name here.
+  if (tasks.waiting.size > 0)
+    await consuming.growPrefetch(Math.min(tasks.waiting.size, config.workerEtaTaskLimit ?? mostHeld));
   await openRemote(
     {
       app,

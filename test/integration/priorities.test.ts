@@ -137,12 +137,14 @@ describe('a late acknowledgement', () => {
     const gated = await app.sendTask('gated', [], { link: app.signature('effect') });
     await until(() => order.includes('gated'), { what: 'the run' });
     broker.block('a test');
-    await app.sendTask('nobody', [], { queue: 'elsewhere' }); // a connection is stopped by its first message, as by RabbitMQ
+    const stopped = app.sendTask('nobody', [], { queue: 'elsewhere' }); // a connection is stopped by its first message, as by RabbitMQ
+    await sleep(200);
     go();
     await sleep(500);
     expect(await gated.state()).toBe('PENDING'); // neither stored
     expect(unacked()).toBe(1); // nor acknowledged
     broker.unblock();
+    await stopped;
     expect(await gated.get({ timeout: 10 })).toBe(2);
     await until(() => order.includes('effect'), { what: 'the callback' });
     await until(() => unacked() === 0, { what: 'the acknowledgement' });
