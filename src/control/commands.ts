@@ -59,7 +59,7 @@ export const commands = {
   hello: inspects('What workers tell each other at the start.', {
     args: [
       { name: 'from_node', type: 'text', isRequired: true },
-      { name: 'revoked', type: 'map' },
+      { name: 'revoked', type: 'any' },
     ],
     isVisible: false,
   }),

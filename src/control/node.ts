@@ -28,7 +28,10 @@ export interface ControlNodeOptions extends ControlTopologyOptions {
   readonly node: string;
   /** The connection for consuming. */
   readonly connection: Connection;
-  /** Answers go out by it. On the consuming connection they flow while publishing is blocked by an alarm. */
+  /**
+   * Answers go out by it. Not by one on the consuming connection: under an alarm RabbitMQ stops reading a connection at
+   * its first publish, acknowledgements with it (seen on 3.10), and does not take that answer either.
+   */
   readonly publisher: Publisher;
   /** By command name and by alias. */
   readonly handlers: ReadonlyMap<string, CommandHandler>;
@@ -182,6 +185,12 @@ export class ControlNode {
     }
     const encode = (given: unknown): ReturnType<typeof encodeControlReply> =>
       encodeControlReply({ node, value: given ?? null, ticket, clock: clock.forward() }, codec, serializer);
+    const { blockedReason } = publisher.connection;
+    if (blockedReason !== undefined) {
+      // Kept, it would come when nobody waits for it any more, and hold up those after it.
+      system.log.warn({ method: request.method, reason: blockedReason }, 'The broker takes no answers now');
+      return;
+    }
     await publisher.declare(this.#topology);
     await publisher.publish({
       envelope: encodable(encode, value),

@@ -139,6 +139,11 @@ export class EventDispatcher {
     while (this.#gathered.length > 0) this.#publishList(this.#gathered.splice(0, mostInList));
   }
 
+  /** Resolves when what was announced so far is on its way; at once where there is no connection. */
+  async isOut(): Promise<void> {
+    await this.#declaring;
+  }
+
   /** Sends what is gathered and takes nothing more. The publisher stays open: it belongs to whoever gave it. */
   async close(): Promise<void> {
     if (this.#isClosed) return;

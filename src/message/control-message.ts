@@ -44,7 +44,7 @@ export interface ControlReply {
 
 /** What workers tell each other at start: `hello` both ways. */
 export interface Hello {
-  /** Task id → when it was revoked, in the sender's own monotonic seconds (not comparable between hosts). */
+  /** Task id → when it was revoked, in seconds of the sender's uptime (not comparable between hosts); 0 when not told. */
   readonly revoked: ReadonlyMap<string, number>;
 }
 
@@ -151,8 +151,17 @@ function revokedMap(revoked: ReadonlyMap<string, number>): Record<string, unknow
   return Object.fromEntries([...revoked].map(([id, at]) => [id, [new FloatValue(at), id]]));
 }
 
-/** `{id: [t, id]}`; some peers send `[id, t]` or a bare number. What is no number counts as 0: it only says when. */
+/**
+ * `{id: [t, id]}`; from Celery 5.7 on a list of ids; some peers send `[id, t]` or a bare number. What is no number counts
+ * as 0: it only says when.
+ */
 function readRevoked(fields: Fields): ReadonlyMap<string, number> {
+  const { revoked } = fields;
+  if (Array.isArray(revoked)) {
+    if (!revoked.every((id) => typeof id === 'string'))
+      throw invalid('revoked', revoked, 'a list of task ids, or a map');
+    return new Map(revoked.map((id) => [id, 0]));
+  }
   const map = optionalMap(fields, 'revoked') ?? {};
   const times = Object.entries(map).map(([id, value]): [string, number] => {
     const parts: readonly unknown[] = Array.isArray(value) ? value : [value];

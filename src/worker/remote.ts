@@ -77,5 +77,7 @@ export async function openRemote(
       }),
     );
   }
+  // After remote control: monitors ask a worker about itself as soon as they hear of it.
   heartbeat.start();
+  await events.isOut();
 }

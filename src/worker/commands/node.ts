@@ -5,6 +5,7 @@ import { redactSettings } from '../../app/redact.ts';
 import { celeryNames } from '../../app/settings.ts';
 import { noReply } from '../../control/index.ts';
 import { decodeHelloArguments, encodeHelloReply } from '../../message/index.ts';
+import { toldOf } from '../consumer/mingle.ts';
 import { versionReport } from '../version.ts';
 import type { CommandHost, WorkerCommand } from './host.ts';
 
@@ -23,9 +24,7 @@ export const nodeCommands: Readonly<Record<string, WorkerCommand>> = {
     if (fromNode === host.nodeName) return null;
     const now = host.app.system.now();
     host.revoked.add(revoked.keys(), now);
-    const monotonic = host.app.system.monotonic();
-    const entries = host.revoked.entries(now).map(([id, at]) => [id, (monotonic - (now - at)) / 1000] as const);
-    return encodeHelloReply({ revoked: new Map(entries), clock: host.clock.forward() });
+    return encodeHelloReply({ revoked: toldOf(host.revoked, now), clock: host.clock.forward() });
   },
   memsample: () => `${(process.memoryUsage().rss / 1024 ** 2).toFixed(3)}MB`,
   memdump: () => `${(process.memoryUsage().rss / 1024 ** 2).toFixed(3)}MB`,

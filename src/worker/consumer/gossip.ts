@@ -1,18 +1,18 @@
 /**
- * Workers seeing each other: who is there, and which of them is to do a thing that only one may do (an election).
+ * Workers seeing each other: who is there, who is gone, and which of them is to do a thing that only one may do.
  * Celery: `celery.worker.consumer.gossip`.
  */
 import type { Connection } from '../../amqp/index.ts';
 import { type Celery, eventQueueOptions } from '../../app/index.ts';
-import type { ClusterState, EventDispatcher, ReceivedEvent } from '../../events/index.ts';
-import { EventReceiver } from '../../events/index.ts';
-
-/** One election: the bids so far and who has seen them. */
-interface Vote {
-  readonly bids: { readonly clock: number; readonly node: string; readonly topic: string; readonly action: unknown }[];
-  readonly acks: Set<string>;
-  isDone: boolean;
-}
+import { ImproperlyConfigured } from '../../core/errors.ts';
+import {
+  type ClusterState,
+  type EventDispatcher,
+  EventReceiver,
+  type ReceivedEvent,
+  softwareInfo,
+} from '../../events/index.ts';
+import { type Bid, Elections, nodeOf } from './elections.ts';
 
 export interface GossipOptions {
   readonly app: Celery;
@@ -21,17 +21,38 @@ export interface GossipOptions {
   readonly events: EventDispatcher;
 }
 
-const mostVotes = 1_000;
+/** How often it is looked whether somebody has fallen silent. */
+const lookMs = 5_000;
+/** An election is decided by then, with whoever has bid: some that are alive may take no part. */
+const electionMs = 5_000;
+/** When all that are known have bid, a newcomer that nobody knows yet may still be about to. */
+const graceMs = 200;
+/** Somebody else's bid is answered by then, although this worker was not asked to take part. */
+const ackAnywayMs = 1_000;
+
+/**
+ * A Python worker decides as soon as its own answer is back, perhaps before our bid has come: it and we would both win.
+ * Beside one we bid this much later by the logical clock, so that among the two it is always the winner.
+ */
+const headStart = 1_000_000;
+const ownIdent = softwareInfo('', '').swIdent;
 
 export class Gossip {
   readonly #given: GossipOptions;
   readonly #state: ClusterState;
-  readonly #votes = new Map<string, Vote>();
+  readonly #elections = new Elections();
+  /** Elections whose bids are answered as soon as this worker has bid. */
+  readonly #unanswered = new Map<string, () => void>();
+  /** Elections in their last moments. */
+  readonly #deciding = new Set<string>();
+  /** Said to be lost; said again only when they came back in between. */
+  readonly #lost = new Set<string>();
   #receiver: EventReceiver | undefined;
+  #cancelLook: (() => void) | undefined;
 
   private constructor(given: GossipOptions) {
     this.#given = given;
-    const { log } = given.app.system;
+    const log = given.app.system.log.child({ name: 'celery.worker.consumer.gossip' });
     this.#state = given.app.events.state({
       maxTasks: 1,
       onNodeJoin: ({ hostname }) => {
@@ -54,77 +75,158 @@ export class Gossip {
       ownNode: nodeName,
       ...eventQueueOptions(app.config),
       routingKey: 'worker.#',
+      // Those that are here already are seen at once, and not only with their next heartbeats.
+      wakeWorkers: () => app.remote.mailbox.cast('heartbeat', {}),
       handlers: {
         'worker-elect': (event) => gossip.#onBid(event),
         'worker-elect-ack': (event) => gossip.#onAck(event),
-        '*': (event) => void gossip.#state.event(event),
+        '*': (event) => gossip.#state.event(event),
       },
     });
+    gossip.#look();
     return gossip;
   }
 
   /** Workers that are alive, this one included. */
   get alive(): readonly string[] {
-    return [...this.#state.aliveWorkers()].map(({ hostname }) => hostname);
+    const { nodeName } = this.#given;
+    return [...new Set([nodeName, ...this.#state.aliveWorkers().map(({ hostname }) => hostname)])];
   }
 
-  /** Bids in an election; whoever bid at the earliest clock does the action. */
+  /** Takes part in an election; the winner does the action. */
   elect(id: string, topic: string, action: unknown): void {
-    this.#vote(id);
-    this.#given.events.send('worker-elect', { id, topic, action, cver: 1 });
+    const { app, events } = this.#given;
+    const { system } = app;
+    const { clock } = app.remote;
+    if (!this.#elections.enter(id, system.monotonic())) return;
+    if (this.#hasForeignPeers) clock.adjust(clock.value + headStart);
+    events.send('worker-elect', { id, topic, action, cver: 1 });
+    this.#answer(id);
+    system.after(electionMs, () => this.#close(id));
+  }
+
+  get #hasForeignPeers(): boolean {
+    return this.#state.aliveWorkers().some(({ swIdent }) => swIdent !== undefined && swIdent !== ownIdent);
   }
 
   async close(): Promise<void> {
+    this.#cancelLook?.();
+    for (const cancel of this.#unanswered.values()) cancel();
+    this.#unanswered.clear();
     await this.#receiver?.close();
   }
 
   #onBid(event: ReceivedEvent): void {
-    const { action, clock, id, pid, topic } = event as ReceivedEvent & {
-      id?: unknown;
-      topic?: unknown;
-      action?: unknown;
-    };
-    if (typeof id !== 'string' || typeof topic !== 'string') return;
-    const bid = { clock: typeof clock === 'number' ? clock : 0, node: `${event.hostname}.${pid ?? 0}`, topic, action };
-    this.#vote(id).bids.push(bid);
+    const { action, clock, hostname, id, pid, topic } = event;
+    if (!isId(id) || typeof topic !== 'string') return;
+    const { system } = this.#given.app;
+    const now = system.monotonic();
+    this.#elections.bid(id, { clock: clock ?? 0, hostname, pid: pid ?? 'None', topic, action }, now);
+    if (this.#elections.hasEntered(id, now)) this.#given.events.send('worker-elect-ack', { id });
+    else if (!this.#unanswered.has(id) && this.#unanswered.size < mostUnanswered) {
+      this.#unanswered.set(
+        id,
+        system.after(ackAnywayMs, () => this.#answer(id)),
+      );
+    }
+    this.#decide(id);
+  }
+
+  #onAck({ hostname, id }: ReceivedEvent): void {
+    if (!isId(id)) return;
+    this.#elections.acknowledge(id, hostname, this.#given.app.system.monotonic());
+    this.#decide(id);
+  }
+
+  /** Says that the bids so far were seen. */
+  #answer(id: string): void {
+    const cancel = this.#unanswered.get(id);
+    if (cancel === undefined) return;
+    cancel();
+    this.#unanswered.delete(id);
     this.#given.events.send('worker-elect-ack', { id });
   }
 
-  #onAck(event: ReceivedEvent): void {
-    const { id } = event as ReceivedEvent & { id?: unknown };
-    const vote = typeof id === 'string' ? this.#votes.get(id) : undefined;
-    if (vote === undefined || vote.isDone || typeof id !== 'string') return;
-    vote.acks.add(event.hostname);
-    if (vote.acks.size < Math.max(1, this.alive.length)) return;
-    vote.isDone = true;
-    this.#votes.delete(id);
-    const [winner] = [...vote.bids].sort((a, b) => a.clock - b.clock || (a.node < b.node ? -1 : 1));
-    if (winner === undefined) return;
+  #decide(id: string): void {
+    const { system } = this.#given.app;
+    if (this.#deciding.has(id) || !this.#elections.isComplete(id, this.alive, system.monotonic())) return;
+    this.#deciding.add(id);
+    system.after(graceMs, () => this.#close(id));
+  }
+
+  #close(id: string): void {
+    this.#deciding.delete(id);
+    const winner = this.#elections.close(id, this.#given.app.system.monotonic());
+    if (winner !== undefined) this.#end(winner, id);
+  }
+
+  #end(winner: Bid, id: string): void {
     const { app, nodeName } = this.#given;
-    app.system.log.debug({ id, winner: winner.node, topic: winner.topic }, 'An election is decided');
-    if (winner.node !== `${nodeName}.${app.system.pid}` || winner.topic !== 'task') return;
-    this.#act(winner.action);
+    const { log, pid } = app.system;
+    const isOurs = nodeOf(winner) === nodeOf({ hostname: nodeName, pid });
+    log.info({ id, winner: nodeOf(winner), topic: winner.topic }, 'An election is decided');
+    if (!isOurs) return;
+    if (winner.topic === 'task') this.#sendTask(winner.action);
+    else log.error({ id, topic: winner.topic }, 'An election was won whose topic nobody here knows');
   }
 
   /** The winner sends the signature that was voted for. */
-  #act(action: unknown): void {
+  #sendTask(action: unknown): void {
     const { app } = this.#given;
-    const map = action as { task?: unknown } | null;
-    if (typeof map !== 'object' || map === null || typeof map.task !== 'string') return;
-    const { args = [], kwargs = {}, options = {}, ...rest } = map as Record<string, never>;
-    app
-      .signature({ args, kwargs, options, subtask_type: null, immutable: false, ...rest } as never)
-      .applyAsync()
-      .catch((error: unknown) => app.system.log.error({ err: error }, 'The task of an election could not be sent'));
+    const complain = (error: unknown): void =>
+      app.system.log.error({ err: error }, 'The task of an election could not be sent');
+    try {
+      app.signature(signatureOf(action)).applyAsync().catch(complain);
+    } catch (error) {
+      complain(error);
+    }
   }
 
-  #vote(id: string): Vote {
-    const known = this.#votes.get(id);
-    if (known !== undefined) return known;
-    const vote: Vote = { bids: [], acks: new Set(), isDone: false };
-    this.#votes.set(id, vote);
-    const oldest = this.#votes.keys().next().value;
-    if (this.#votes.size > mostVotes && oldest !== undefined) this.#votes.delete(oldest);
-    return vote;
+  /** Who has not been heard of for two heartbeats is lost. */
+  #look(): void {
+    const { log } = this.#given.app.system;
+    for (const { alive, hostname } of this.#state.workers.values()) {
+      if (alive) this.#lost.delete(hostname);
+      else if (!this.#lost.has(hostname) && this.#lost.size < mostUnanswered) {
+        this.#lost.add(hostname);
+        log.info({ node: hostname }, 'Missed heartbeats of a worker');
+      }
+    }
+    this.#cancelLook = this.#given.app.system.after(lookMs, () => this.#look());
   }
+}
+
+const mostUnanswered = 1_000;
+const longestId = 1_000;
+
+function isId(id: unknown): id is string {
+  return typeof id === 'string' && id !== '' && id.length <= longestId;
+}
+
+/** What was voted for, as a signature; Celery's own defaults where a field is missing. @throws {ImproperlyConfigured} */
+function signatureOf(action: unknown): Parameters<Celery['signature']>[0] {
+  if (typeof action !== 'object' || action === null || !('task' in action) || typeof action.task !== 'string') {
+    throw new ImproperlyConfigured('The action of an election should be a signature: { task, args, kwargs, options }.');
+  }
+  const { args = [], kwargs = {}, options = {}, subtask_type = null, immutable = false } = action as SignatureFields;
+  if (!Array.isArray(args) || !isMap(kwargs) || !isMap(options)) {
+    throw new ImproperlyConfigured(
+      'The signature of an election has args that are no list, or kwargs or options that are no map.',
+    );
+  }
+  return {
+    ...action,
+    task: action.task,
+    args,
+    kwargs,
+    options,
+    subtask_type: typeof subtask_type === 'string' ? subtask_type : null,
+    immutable: immutable === true,
+  };
+}
+
+type SignatureFields = Partial<Record<'args' | 'kwargs' | 'options' | 'subtask_type' | 'immutable', unknown>>;
+
+function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,4 +1,5 @@
 /** Meeting the neighbours at the start: their revoked tasks and clocks are taken over before the first message. */
+import { uptime } from 'node:os';
 import type { Celery } from '../../app/index.ts';
 import { decodeHelloReply, encodeHelloArguments } from '../../message/index.ts';
 import type { Revoked } from '../revoked.ts';
@@ -7,9 +8,7 @@ import type { Revoked } from '../revoked.ts';
 export async function mingle(app: Celery, nodeName: string, revoked: Revoked): Promise<readonly string[]> {
   const { clock, mailbox } = app.remote;
   const now = app.system.now();
-  const monotonic = app.system.monotonic();
-  const known = new Map(revoked.entries(now).map(([id, at]) => [id, (monotonic - (now - at)) / 1000]));
-  const args = encodeHelloArguments({ fromNode: nodeName, revoked: known });
+  const args = encodeHelloArguments({ fromNode: nodeName, revoked: toldOf(revoked, now) });
   const neighbours: string[] = [];
   for (const { node, value } of await mailbox.ask('hello', args, { timeout: 1 })) {
     if (node === nodeName) continue;
@@ -24,4 +23,13 @@ export async function mingle(app: Celery, nodeName: string, revoked: Revoked): P
     }
   }
   return neighbours;
+}
+
+/**
+ * What is told of revoked ids: each with the uptime of this host when it was revoked, which Celery up to 5.6 holds against
+ * its own; from 5.7 on it takes the ids alone.
+ */
+export function toldOf(revoked: Revoked, now: number): ReadonlyMap<string, number> {
+  const up = uptime();
+  return new Map(revoked.entries(now).map(([id, at]) => [id, up - (now - at) / 1000]));
 }

@@ -66,7 +66,7 @@ describe('arguments from the wire', () => {
     ['pool_grow', { n: '3' }, /'n' must be a whole number/],
     ['pool_grow', { n: 1e300 }, /whole number/],
     ['time_limit', { task_name: 't', soft: Number.NaN }, /'soft' must be a number/],
-    ['hello', { from_node: 'w', revoked: [] }, /'revoked' must be a map/],
+    ['hello', { from_node: 7, revoked: [] }, /'from_node' must be a text/],
     ['registered', { taskinfoitems: 'rate_limit' }, /must be a list/],
     ['revoke', { task_id: 'a', terminate: 'yes' }, /true or false/],
   ])('%s %j are refused', (name, given, problem) => {

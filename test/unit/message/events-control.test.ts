@@ -281,7 +281,18 @@ describe('hello', () => {
     });
   });
 
-  it.each([[5], ['x'], [[]], [{ revoked: [] }], [{ revoked: 'x' }]])('is refused when it is %j', (value) => {
+  it('may list ids alone, as Celery does from 5.7 on', () => {
+    expect(decodeHelloReply({ revoked: ['a', 'b'], clock: 3 })).toEqual({
+      revoked: new Map([
+        ['a', 0],
+        ['b', 0],
+      ]),
+      clock: 3,
+    });
+    expect(decodeHelloArguments({ from_node: 'w@h', revoked: [] })).toEqual({ fromNode: 'w@h', revoked: new Map() });
+  });
+
+  it.each([[5], ['x'], [[]], [{ revoked: [1] }], [{ revoked: 'x' }]])('is refused when it is %j', (value) => {
     expect(() => decodeHelloReply(value)).toThrow(DecodeError);
   });
 });
