@@ -28,7 +28,7 @@ describe('a Python worker and a celery-ts worker', () => {
     await using worker = project.celery(['-A', 'proj', 'worker', '-P', 'solo', '-n', 'py1@host', '-l', 'INFO'], env);
     await worker.line(/py1@host ready/, 40);
     expect(worker.output).toMatch(/sync with 1 nodes/);
-   
+
     expect([...((await ask('py1@host').revoked()) as string[])].sort()).toEqual(['also-known', 'known-early']);
     expect(await ask('py1@host').clock()).toMatchObject({ clock: expect.toSatisfy((clock: number) => clock > 30) });
 
@@ -62,15 +62,18 @@ describe('a Python worker and a celery-ts worker', () => {
       subtask_type: null,
       immutable: false,
     });
+    // One after the other: a Python worker that has heard of no bid but its own when its own answer comes back ends with
+    // an IndexError (kombu's sort_heap), beside another Python worker too.
+    const told = { reply: true, timeout: 10 };
     for (let n = 0; n < 10; n += 1) {
-      await app.control.election(`election ${n}`, 'task', action(`election ${n}`));
+      for (const node of ['ts1@host', 'py1@host']) {
+        await app.control.election(`election ${n}`, 'task', action(`election ${n}`), { ...told, destination: [node] });
+      }
       await until(() => ran.length > n, { what: `election ${n} to be decided` });
     }
     await app.sendTask('proj.note', ['last']);
     await until(() => ran.includes('last'), { what: 'the last' });
     expect(ran).toEqual([...Array.from({ length: 10 }, (_, n) => `election ${n}`), 'last']);
-    // Python says of each who won: it or we, but not nobody
-    const verdicts = worker.output.split('\n').filter((line) => /I won the election|elected for/.test(line));
-    expect(verdicts).toHaveLength(10);
+    expect(worker.output.split('\n').filter((line) => line.includes('I won the election'))).toHaveLength(10);
   });
 });
