@@ -4,6 +4,7 @@
  */
 import { Connection, type ConnectionOptions, Publisher } from '../amqp/index.ts';
 import { CloseStack } from '../core/close-stack.ts';
+import { OperationalError } from '../core/errors.ts';
 import type { System } from '../core/system.ts';
 import type { Codec, ErrorRegistry } from '../message/index.ts';
 import { openBackend, type ResultBackend } from '../results/index.ts';
@@ -22,6 +23,7 @@ export interface ConnectionsHost {
 export class Connections {
   readonly #host: ConnectionsHost;
   readonly #opened = new CloseStack();
+  readonly #closing = new AbortController();
   #publisher: Promise<Publisher> | undefined;
   #consuming: Promise<Connection> | undefined;
   #backend: Promise<ResultBackend> | undefined;
@@ -111,13 +113,16 @@ export class Connections {
   }
 
   async close(): Promise<void> {
+    // What is being opened is given up, or adopted first: a connection nobody closes keeps the process alive.
+    this.#closing.abort(new OperationalError('The app was closed while it was connecting.'));
+    await Promise.allSettled([this.#publisher, this.#consuming, this.#backend]);
     await this.#opened.close();
   }
 
   async #connect(direction: 'read' | 'write', retry: ConnectionOptions['retry']): Promise<Connection> {
     const connection = this.connection(direction, `${this.#host.name} (${direction})`, retry);
     try {
-      await connection.connect();
+      await connection.connect(this.#closing.signal);
     } catch (error) {
       await connection.close();
       throw error;
