@@ -62,15 +62,26 @@ describe('a Python worker and a celery-ts worker', () => {
       subtask_type: null,
       immutable: false,
     });
-    // One after the other: a Python worker that has heard of no bid but its own when its own answer comes back ends with
-    // an IndexError (kombu's sort_heap), beside another Python worker too.
+    // Python is asked when it has seen our bid and its own answer to that: a Python worker that knows of one bid only
+    // when an answer comes back ends with an IndexError (kombu's sort_heap), beside another Python worker too.
+    const seenByPython = new Set<unknown>();
+    const receiver = await app.events.receiver({
+      routingKey: 'worker.elect.ack',
+      handlers: {
+        'worker-elect-ack': ({ hostname, id }) => {
+          if (hostname === 'py1@host') seenByPython.add(id);
+        },
+      },
+    });
     const told = { reply: true, timeout: 10 };
     for (let n = 0; n < 10; n += 1) {
-      for (const node of ['ts1@host', 'py1@host']) {
-        await app.control.election(`election ${n}`, 'task', action(`election ${n}`), { ...told, destination: [node] });
-      }
+      const id = `election ${n}`;
+      await app.control.election(id, 'task', action(id), { ...told, destination: ['ts1@host'] });
+      await until(() => seenByPython.has(id), { what: 'Python to answer our bid' });
+      await app.control.election(id, 'task', action(id), { ...told, destination: ['py1@host'] });
       await until(() => ran.length > n, { what: `election ${n} to be decided` });
     }
+    await receiver.close();
     await app.sendTask('proj.note', ['last']);
     await until(() => ran.includes('last'), { what: 'the last' });
     expect(ran).toEqual([...Array.from({ length: 10 }, (_, n) => `election ${n}`), 'last']);
