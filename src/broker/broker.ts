@@ -10,6 +10,7 @@ import { Connection, type ConnectionHost } from './connection.ts';
 import { Deprecations } from './deprecations.ts';
 import type { Journal } from './journal/journal.ts';
 import { openJournal, type Restored } from './journal/recovery.ts';
+import { Slabs } from './slabs.ts';
 import { Vhost } from './vhost.ts';
 import type { Outbox } from './wire/outbox.ts';
 
@@ -109,6 +110,7 @@ class BrokerServer implements Broker, ConnectionHost {
   readonly closed: Promise<void>;
   readonly #server: Server;
   readonly #deprecations: Deprecations;
+  readonly #slabs = new Slabs();
   readonly #journal: Journal | undefined;
   readonly #users: ReadonlyMap<string, string>;
   readonly #takesAnyVhost: boolean;
@@ -168,8 +170,13 @@ class BrokerServer implements Broker, ConnectionHost {
 
   addVhost(name: string): void {
     if (this.#vhosts.has(name)) return;
-    const { system } = this;
-    this.#vhosts.set(name, new Vhost(name, { system, deprecations: this.#deprecations, journal: this.#journal }));
+    const context = {
+      system: this.system,
+      deprecations: this.#deprecations,
+      slabs: this.#slabs,
+      journal: this.#journal,
+    };
+    this.#vhosts.set(name, new Vhost(name, context));
   }
 
   vhost(name: string): Vhost | undefined {

@@ -1,10 +1,11 @@
 /**
- * A publish as it comes in: the method, the content header, the body in frames. Everything is copied once into the one
- * buffer the message lives in; nothing is allocated on the word of a header alone beyond a megabyte.
+ * A publish as it comes in: the method, the content header, the body in frames. Everything is copied once to the place
+ * where the message stays; nothing is allocated on the word of a header alone beyond a megabyte.
  */
 import { Buffer } from 'node:buffer';
 import { AmqpError } from './errors.ts';
 import { headerPrefix, Message } from './message.ts';
+import type { Slabs } from './slabs.ts';
 import { ByteReader, WireError } from './wire/bytes.ts';
 import { readSteering, type Steering } from './wire/properties.ts';
 
@@ -17,17 +18,20 @@ export class ContentAssembly {
   readonly routingKey: string;
   readonly isMandatory: boolean;
   readonly isImmediate: boolean;
+  readonly #slabs: Slabs;
   readonly #method: Buffer;
   readonly #addressStart: number;
   readonly #addressEnd: number;
-  #bytes: Buffer | undefined;
-  #filled = 0;
+  #slab: Buffer | undefined;
+  /** Of the message in its slab; what is between `#filled` and `#end` has still to come. */
+  #start = 0;
   #headerEnd = 0;
-  /** Size of the finished message. */
-  #size = 0;
+  #filled = 0;
+  #end = 0;
 
   /** Takes the payload of a `basic.publish` frame. */
-  constructor(buffer: Buffer, start: number, end: number) {
+  constructor(slabs: Slabs, buffer: Buffer, start: number, end: number) {
+    this.#slabs = slabs;
     const reader = new ByteReader(buffer, start + 6, end);
     this.#method = buffer;
     this.#addressStart = start + 6;
@@ -41,18 +45,18 @@ export class ContentAssembly {
   }
 
   get isWhole(): boolean {
-    return this.#bytes !== undefined && this.#filled === this.#size;
+    return this.#slab !== undefined && this.#filled === this.#end;
   }
 
   /** What was expected is said in RabbitMQ's words. */
   get expected(): string {
-    return this.#bytes === undefined
+    return this.#slab === undefined
       ? 'expected content header for class 60, got non content header frame instead'
       : 'expected content body, got non content body frame instead';
   }
 
   header(buffer: Buffer, start: number, end: number): void {
-    if (this.#bytes !== undefined) throw new AmqpError('UNEXPECTED_FRAME', this.expected);
+    if (this.#slab !== undefined) throw new AmqpError('UNEXPECTED_FRAME', this.expected);
     if (end - start < headerPrefix + 2) throw new WireError('a content header ends too early');
     const classId = buffer.readUInt16BE(start);
     if (classId !== 60) {
@@ -67,32 +71,36 @@ export class ContentAssembly {
       );
     }
     const addressSize = this.#addressEnd - this.#addressStart;
-    this.#headerEnd = addressSize + end - start;
-    this.#size = this.#headerEnd + bodySize;
-    this.#bytes = Buffer.allocUnsafe(Math.min(this.#size, this.#headerEnd + trustedBytes));
-    this.#method.copy(this.#bytes, 0, this.#addressStart, this.#addressEnd);
-    buffer.copy(this.#bytes, addressSize, start, end);
+    const headSize = addressSize + end - start;
+    const taken = this.#slabs.take(headSize + Math.min(bodySize, trustedBytes));
+    this.#slab = taken.slab;
+    this.#start = taken.start;
+    this.#headerEnd = this.#start + headSize;
+    this.#end = this.#headerEnd + bodySize;
+    this.#method.copy(this.#slab, this.#start, this.#addressStart, this.#addressEnd);
+    buffer.copy(this.#slab, this.#start + addressSize, start, end);
     this.#filled = this.#headerEnd;
   }
 
   body(buffer: Buffer, start: number, end: number): void {
-    if (this.#bytes === undefined) throw new AmqpError('UNEXPECTED_FRAME', this.expected);
+    if (this.#slab === undefined) throw new AmqpError('UNEXPECTED_FRAME', this.expected);
     const filled = this.#filled + end - start;
-    if (filled > this.#size) throw new WireError('a body is longer than its content header said');
-    if (filled > this.#bytes.length) {
-      const grown = Buffer.allocUnsafe(Math.min(this.#size, Math.max(filled, this.#bytes.length * 2)));
-      this.#bytes.copy(grown, 0, 0, this.#filled);
-      this.#bytes = grown;
+    if (filled > this.#end) throw new WireError('a body is longer than its content header said');
+    if (filled > this.#slab.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.min(this.#end, Math.max(filled, this.#slab.length * 2)));
+      this.#slab.copy(grown, 0, 0, this.#filled); // it began at 0: only large messages grow
+      this.#slab = grown;
     }
-    buffer.copy(this.#bytes, this.#filled, start, end);
+    buffer.copy(this.#slab, this.#filled, start, end);
     this.#filled = filled;
   }
 
   /** The finished message, with what its properties say to the broker. */
   finish(): { readonly message: Message; readonly steering: Steering } {
-    if (this.#bytes === undefined) throw new TypeError('The content is not whole.');
-    const addressEnd = this.#addressEnd - this.#addressStart;
-    const steering = readSteering(this.#bytes, addressEnd + headerPrefix, this.#headerEnd);
-    return { message: new Message(this.#bytes, addressEnd, this.#headerEnd, steering), steering };
+    if (this.#slab === undefined) throw new TypeError('The content is not whole.');
+    const addressEnd = this.#start + this.#addressEnd - this.#addressStart;
+    const extent = { slab: this.#slab, start: this.#start, addressEnd, headerEnd: this.#headerEnd, end: this.#end };
+    const steering = readSteering(this.#slab, addressEnd + headerPrefix, this.#headerEnd);
+    return { message: new Message(extent, steering), steering };
   }
 }

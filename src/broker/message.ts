@@ -1,6 +1,6 @@
 /**
- * A message as the broker keeps it: the address, the content header and the body in one buffer, exactly as they came and
- * as they leave again. One message may stand in many queues; what differs from queue to queue is in its `Entry`.
+ * A message as the broker keeps it: the address, the content header and the body in one piece of a buffer, exactly as they
+ * came and as they leave again. One message may stand in many queues; what differs from queue to queue is in its `Entry`.
  */
 import { Buffer } from 'node:buffer';
 import { AmqpError } from './errors.ts';
@@ -15,57 +15,66 @@ export const headerPrefix = 12;
 const carbonMark = Buffer.from('CC');
 const noKeys: readonly string[] = [];
 
-export class Message {
-  /** Exchange and routing key as short strings, then the content header's payload, then the body. */
-  readonly bytes: Buffer;
+/** Where a message lies: exchange and routing key as short strings, then the content header's payload, then the body. */
+export interface Extent {
+  readonly slab: Buffer;
+  readonly start: number;
   readonly addressEnd: number;
   readonly headerEnd: number;
+  readonly end: number;
+}
+
+export class Message implements Extent {
+  readonly slab: Buffer;
+  readonly start: number;
+  readonly addressEnd: number;
+  readonly headerEnd: number;
+  readonly end: number;
   readonly isPersistent: boolean;
   readonly priority: number;
   /** The publisher's own `expiration`, ms. */
   readonly lifetimeMs: number | undefined;
   /** Routing keys that came in `BCC`, which nobody who receives the message sees. */
   readonly blindKeys: readonly string[];
-  readonly #hasHeaders: boolean;
 
-  constructor(
-    bytes: Buffer,
-    addressEnd: number,
-    headerEnd: number,
-    steering: Steering,
-    blindKeys: readonly string[] = noKeys,
-  ) {
-    this.bytes = bytes;
-    this.addressEnd = addressEnd;
-    this.headerEnd = headerEnd;
+  constructor(extent: Extent, steering: Steering, blindKeys: readonly string[] = noKeys) {
+    this.slab = extent.slab;
+    this.start = extent.start;
+    this.addressEnd = extent.addressEnd;
+    this.headerEnd = extent.headerEnd;
+    this.end = extent.end;
     this.blindKeys = blindKeys;
-    this.#hasHeaders = steering.hasHeaders;
     this.isPersistent = steering.isPersistent;
     this.priority = steering.priority;
     this.lifetimeMs = steering.expiration === undefined ? undefined : readExpiration(steering.expiration);
   }
 
+  /** Bytes of everything that is kept. */
+  get size(): number {
+    return this.end - this.start;
+  }
+
   get bodySize(): number {
-    return this.bytes.length - this.headerEnd;
+    return this.end - this.headerEnd;
   }
 
   get exchange(): string {
-    return new ByteReader(this.bytes).shortstr();
+    return new ByteReader(this.slab, this.start, this.addressEnd).shortstr();
   }
 
   get routingKey(): string {
-    const reader = new ByteReader(this.bytes);
+    const reader = new ByteReader(this.slab, this.start, this.addressEnd);
     reader.skip(reader.octet());
     return reader.shortstr();
   }
 
   properties(): Properties {
-    return readProperties(this.bytes.subarray(this.addressEnd + headerPrefix, this.headerEnd));
+    return readProperties(this.slab.subarray(this.addressEnd + headerPrefix, this.headerEnd));
   }
 
   /** The headers may hold `CC` or `BCC`: worth decoding them. */
   mayHaveCarbonKeys(): boolean {
-    return this.#hasHeaders && this.bytes.subarray(this.addressEnd, this.headerEnd).includes(carbonMark);
+    return this.slab.subarray(this.addressEnd + headerPrefix, this.headerEnd).includes(carbonMark);
   }
 
   /** The same message with other properties. */
@@ -75,7 +84,7 @@ export class Message {
   }
 
   get body(): Buffer {
-    return this.bytes.subarray(this.headerEnd);
+    return this.slab.subarray(this.headerEnd, this.end);
   }
 }
 
@@ -84,8 +93,8 @@ export interface Entry {
   readonly message: Message;
   /** Grows with each message of the queue: where a requeued one goes back to. */
   readonly position: number;
-  /** Epoch ms; `Infinity` for never. */
-  readonly expiresAt: number;
+  /** Epoch ms; undefined for never. */
+  readonly expiresAt: number | undefined;
   /** The journal has it, or will. */
   readonly isStored: boolean;
   isRedelivered: boolean;
@@ -117,13 +126,13 @@ export function buildMessage(
   bytes.writeUInt32BE(body.length, addressEnd + 8);
   encoded.copy(bytes, addressEnd + headerPrefix);
   body.copy(bytes, headerEnd);
-  return new Message(
-    bytes,
-    addressEnd,
-    headerEnd,
-    readSteering(bytes, addressEnd + headerPrefix, headerEnd),
-    blindKeys,
-  );
+  return restoreMessage({ slab: bytes, start: 0, addressEnd, headerEnd, end: bytes.length }, blindKeys);
+}
+
+/** A message whose bytes are known to be well formed. */
+export function restoreMessage(extent: Extent, blindKeys: readonly string[]): Message {
+  const { slab, addressEnd, headerEnd } = extent;
+  return new Message(extent, readSteering(slab, addressEnd + headerPrefix, headerEnd), blindKeys);
 }
 
 /** Milliseconds in decimal; refused in RabbitMQ's words. */

@@ -61,7 +61,7 @@ export class Publishing {
   }
 
   onPublish(buffer: Buffer, start: number, end: number): void {
-    this.#content = new ContentAssembly(buffer, start, end);
+    this.#content = new ContentAssembly(this.#host.vhost.slabs, buffer, start, end);
   }
 
   onHeader(buffer: Buffer, start: number, end: number): void {
@@ -113,9 +113,10 @@ export class Publishing {
       );
     }
     const message = steering.replyTo === replyQueue ? this.#withReplyKey(given) : given;
-    const publish = message.mayHaveCarbonKeys()
-      ? withCarbonKeys(message, { exchange, routingKey, isMandatory })
-      : { message, exchange, routingKeys: [routingKey], isMandatory };
+    const publish =
+      steering.hasHeaders && message.mayHaveCarbonKeys()
+        ? withCarbonKeys(message, { exchange, routingKey, isMandatory })
+        : { message, exchange, routingKeys: [routingKey], isMandatory };
     this.#checkExchange(exchange);
     if (this.#held !== undefined) this.#held.push(publish);
     else if (this.#confirms === undefined) this.#publish(publish);

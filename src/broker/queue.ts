@@ -275,23 +275,23 @@ export class Queue {
     }
   }
 
-  #expiresAt(message: Message): number {
-    const own = message.lifetimeMs ?? Number.POSITIVE_INFINITY;
-    const lifetimeMs = Math.min(own, this.settings.messageTtlMs ?? Number.POSITIVE_INFINITY);
-    return lifetimeMs === Number.POSITIVE_INFINITY ? lifetimeMs : this.#host.system.now() + lifetimeMs;
+  #expiresAt({ lifetimeMs = Number.POSITIVE_INFINITY }: Message): number | undefined {
+    const { messageTtlMs = Number.POSITIVE_INFINITY } = this.settings;
+    const shorterMs = Math.min(lifetimeMs, messageTtlMs);
+    return shorterMs === Number.POSITIVE_INFINITY ? undefined : this.#host.system.now() + shorterMs;
   }
 
   /** Expires from the head only, as RabbitMQ's classic queues do; a message behind a longer-lived one waits. */
   #dropExpired(): void {
     let first = this.#ready.first();
-    if (first === undefined || first.expiresAt === Number.POSITIVE_INFINITY) return;
+    if (first?.expiresAt === undefined) return;
     const now = this.#host.system.now();
-    while (first !== undefined && first.expiresAt <= now) {
+    while (first?.expiresAt !== undefined && first.expiresAt <= now) {
       this.#ready.shift();
       this.#drop(first, 'expired');
       first = this.#ready.first();
     }
-    if (first !== undefined) this.#watchExpiry(first.expiresAt, now);
+    if (first?.expiresAt !== undefined) this.#watchExpiry(first.expiresAt, now);
   }
 
   #watchExpiry(expiresAt: number, now: number): void {

@@ -16,6 +16,7 @@ import { checkHeadersPattern, type ExchangeType, exchangeTypes } from './matchin
 import type { Message } from './message.ts';
 import { type DeathReason, Queue, type QueueHost, type QueueSpec } from './queue.ts';
 import { assertSameArgument, assertSameQueueArguments, checkQueue } from './queue-settings.ts';
+import type { Slabs } from './slabs.ts';
 import { emptyTable, sameTable, type Table, typeNames } from './wire/field-table.ts';
 
 const predeclared: readonly (readonly [name: string, type: ExchangeType, isInternal?: boolean])[] = [
@@ -39,6 +40,7 @@ export interface BindingRequest {
 export interface VhostContext {
   readonly system: System;
   readonly deprecations: Deprecations;
+  readonly slabs: Slabs;
   /** None: everything is gone with the process. */
   readonly journal: Journal | undefined;
 }
@@ -47,15 +49,17 @@ export class Vhost implements QueueHost {
   readonly name: string;
   readonly system: System;
   readonly deprecations: Deprecations;
+  readonly slabs: Slabs;
   readonly journal: Journal | undefined;
   readonly replies = new DirectReplies();
   readonly #exchanges = new Map<string, Exchange>();
   readonly #queues = new Map<string, Queue>();
 
-  constructor(name: string, { system, deprecations, journal }: VhostContext) {
+  constructor(name: string, { system, deprecations, slabs, journal }: VhostContext) {
     this.name = name;
     this.system = system;
     this.deprecations = deprecations;
+    this.slabs = slabs;
     this.journal = journal;
     for (const [exchange, type, isInternal = false] of predeclared) {
       this.#exchanges.set(

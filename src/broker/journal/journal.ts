@@ -121,7 +121,7 @@ export class Journal {
   }
 
   #close(book: QueueBook): void {
-    for (const entry of book.live) this.#liveBytes -= entry.message.bytes.length;
+    for (const entry of book.live) this.#liveBytes -= entry.message.size;
     book.live.clear();
     book.isClosed = true;
     this.#books.delete(book.id);
@@ -153,7 +153,7 @@ export class Journal {
   /** A restored message is alive already. */
   adopt(book: QueueBook, entry: Entry): void {
     book.live.add(entry);
-    this.#liveBytes += entry.message.bytes.length;
+    this.#liveBytes += entry.message.size;
   }
 
   enqueued(book: QueueBook, entry: Entry): void {
@@ -170,7 +170,7 @@ export class Journal {
       return;
     }
     if (!book.live.delete(entry)) return;
-    this.#liveBytes -= entry.message.bytes.length;
+    this.#liveBytes -= entry.message.size;
     book.settled.push(entry.position);
     this.touch(book);
   }
@@ -248,7 +248,7 @@ export class Journal {
         if (book.isClosed) continue;
         placements.push(placementOf(book, entry));
         book.live.add(entry);
-        this.#liveBytes += message.bytes.length;
+        this.#liveBytes += message.size;
       }
       if (placements.length > 0) writeMessage(this.#records, message, placements);
     }
@@ -327,7 +327,9 @@ function* snapshotChunks(
 }
 
 function writeMessage(writer: ByteWriter, message: Message, placements: readonly Placement[]): void {
-  const { addressEnd, headerEnd, blindKeys, bytes } = message;
+  const { slab, start, end, blindKeys } = message;
+  const [addressEnd, headerEnd] = [message.addressEnd - start, message.headerEnd - start];
+  const bytes = slab.subarray(start, end);
   writeRecord(writer, { kind: 'message', placements, addressEnd, headerEnd, blindKeys, bytes });
 }
 

@@ -44,7 +44,7 @@ export type Definition = ExchangeRecord | QueueRecord | BindingRecord;
 export interface Placement {
   readonly queueId: number;
   readonly position: number;
-  readonly expiresAt: number;
+  readonly expiresAt: number | undefined;
   readonly returns: number;
 }
 
@@ -131,7 +131,7 @@ function writeMessage(writer: ByteWriter, record: MessageRecord): void {
   for (const { queueId, position, expiresAt, returns } of record.placements) {
     writer.long(queueId);
     writer.longlong(position);
-    writer.double(expiresAt);
+    writer.double(expiresAt ?? Number.POSITIVE_INFINITY);
     writer.long(returns);
   }
   writer.short(record.addressEnd);
@@ -204,12 +204,16 @@ function readMessage(reader: ByteReader): MessageRecord {
   const placements = Array.from({ length: reader.long() }, () => ({
     queueId: reader.long(),
     position: reader.longlong(),
-    expiresAt: reader.buffer.readDoubleBE(reader.skip(8)),
+    expiresAt: finite(reader.buffer.readDoubleBE(reader.skip(8))),
     returns: reader.long(),
   }));
   const [addressEnd, headerEnd] = [reader.short(), reader.long()];
   const blindKeys = Array.from({ length: reader.short() }, () => reader.shortstr());
   return { kind: 'message', placements, addressEnd, headerEnd, blindKeys, bytes: Buffer.from(reader.longstr()) };
+}
+
+function finite(value: number): number | undefined {
+  return Number.isFinite(value) ? value : undefined;
 }
 
 /** CRC-32; `node:zlib` has it from Node 22 on. */

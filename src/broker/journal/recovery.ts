@@ -1,8 +1,7 @@
 /**
  * Opens a data folder: takes the lock, reads what is there, and starts a fresh log behind it.
  */
-import { type Entry, headerPrefix, Message } from '../message.ts';
-import { readSteering } from '../wire/properties.ts';
+import { type Entry, type Message, restoreMessage } from '../message.ts';
 import { JournalFolder } from './files.ts';
 import { Journal, type QueueBook } from './journal.ts';
 import {
@@ -32,7 +31,7 @@ export interface Restored {
 
 interface Kept {
   readonly message: Message;
-  readonly expiresAt: number;
+  readonly expiresAt: number | undefined;
   returns: number;
 }
 
@@ -149,11 +148,5 @@ class State {
 }
 
 function messageOf({ bytes, addressEnd, headerEnd, blindKeys }: MessageRecord): Message {
-  return new Message(
-    bytes,
-    addressEnd,
-    headerEnd,
-    readSteering(bytes, addressEnd + headerPrefix, headerEnd),
-    blindKeys,
-  );
+  return restoreMessage({ slab: bytes, start: 0, addressEnd, headerEnd, end: bytes.length }, blindKeys);
 }

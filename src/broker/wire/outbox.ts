@@ -8,12 +8,15 @@ import { ByteWriter } from './bytes.ts';
 import { frameBody, frameEnd, frameHeader, frameHeartbeat, frameMethod, frameOverhead } from './frames.ts';
 import { type Fields, type MethodName, methodKey, writeMethod } from './methods.ts';
 
-/** The parts of a message that a delivery needs. */
+/** Where the parts of a message lie. */
 export interface Content {
-  /** Exchange and routing key as short strings, then the content header's payload, then the body. */
-  readonly bytes: Buffer;
+  readonly slab: Buffer;
+  /** Exchange and routing key as short strings. */
+  readonly start: number;
+  /** The content header's payload from here, the body from `headerEnd`. */
   readonly addressEnd: number;
   readonly headerEnd: number;
+  readonly end: number;
 }
 
 const slabBytes = 64 * 1024;
@@ -83,7 +86,7 @@ export class Outbox {
     this.#bytes.shortBytes(consumerTag);
     this.#bytes.longlong(tag);
     this.#bytes.octet(isRedelivered ? 1 : 0);
-    this.#bytes.bytes(content.bytes, 0, content.addressEnd);
+    this.#bytes.bytes(content.slab, content.start, content.addressEnd);
     this.#end(frame);
     this.#content(channel, content);
   }
@@ -93,7 +96,7 @@ export class Outbox {
     this.#bytes.long(getOkKey);
     this.#bytes.longlong(tag);
     this.#bytes.octet(isRedelivered ? 1 : 0);
-    this.#bytes.bytes(content.bytes, 0, content.addressEnd);
+    this.#bytes.bytes(content.slab, content.start, content.addressEnd);
     this.#bytes.long(messageCount);
     this.#end(frame);
     this.#content(channel, content);
@@ -104,7 +107,7 @@ export class Outbox {
     this.#bytes.long(returnKey);
     this.#bytes.short(replyCode);
     this.#bytes.shortstr(replyText);
-    this.#bytes.bytes(content.bytes, 0, content.addressEnd);
+    this.#bytes.bytes(content.slab, content.start, content.addressEnd);
     this.#end(frame);
     this.#content(channel, content);
   }
@@ -117,21 +120,21 @@ export class Outbox {
     this.#isScheduled = false;
   }
 
-  #content(channel: number, { bytes, addressEnd, headerEnd }: Content): void {
+  #content(channel: number, { slab, addressEnd, headerEnd, end: bodyEnd }: Content): void {
     const header = this.#begin(frameHeader, channel);
-    this.#bytes.bytes(bytes, addressEnd, headerEnd);
+    this.#bytes.bytes(slab, addressEnd, headerEnd);
     this.#end(header);
     const most = this.frameMax - frameOverhead;
-    for (let at = headerEnd; at < bytes.length; at += most) {
-      const end = Math.min(at + most, bytes.length);
+    for (let at = headerEnd; at < bodyEnd; at += most) {
+      const end = Math.min(at + most, bodyEnd);
       const frame = this.#begin(frameBody, channel);
       if (end - at <= copyLimit) {
-        this.#bytes.bytes(bytes, at, end);
+        this.#bytes.bytes(slab, at, end);
         this.#end(frame);
       } else {
         this.#bytes.patchLong(frame, end - at);
         this.#send();
-        this.#socket.write(bytes.subarray(at, end));
+        this.#socket.write(slab.subarray(at, end));
         this.#bytes.octet(frameEnd);
       }
     }
