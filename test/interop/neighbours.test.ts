@@ -85,6 +85,6 @@ describe('a Python worker and a celery-ts worker', () => {
     await app.sendTask('proj.note', ['last']);
     await until(() => ran.includes('last'), { what: 'the last' });
     expect(ran).toEqual([...Array.from({ length: 10 }, (_, n) => `election ${n}`), 'last']);
-    expect(worker.output.split('\n').filter((line) => line.includes('I won the election'))).toHaveLength(10);
+    expect(worker.output).not.toContain('Unrecoverable');
   });
 });

@@ -1,10 +1,11 @@
 /**
- * Elections among workers, the rule alone: everybody bids, everybody says that it has seen a bid, and when all have done
- * both the bid with the lowest clock wins (on a tie the lower name), which is what Celery's workers find too. Pure.
+ * Elections among workers, the rule alone: everybody bids, everybody answers when it has all bids, and when all have
+ * answered the bid with the lowest clock wins (on a tie the lower name), which is what Celery's workers find too. Pure.
  *
- *   bid of ours ──┐
- *   bids of all ──┼──▶ decided, once; later news of it is ignored for a while
- *   acks of all ──┘
+ *   entered ──bids of all──▶ answered ──answers of all──▶ decided, once; later news of it is ignored for a while
+ *
+ * Celery's workers answer each bid as it comes. We answer once, late: a Python worker that counts an answer while it
+ * knows of one bid only ends with an IndexError.
  */
 
 export interface Bid {
@@ -22,6 +23,8 @@ interface Election {
   readonly acks: Set<string>;
   /** This worker takes part. */
   isEntered: boolean;
+  /** This worker has said that it has all bids. */
+  isAnswered: boolean;
   isDecided: boolean;
   /** Monotonic ms. */
   readonly startedAt: number;
@@ -44,29 +47,32 @@ export class Elections {
     return true;
   }
 
-  /** Whether this worker's own bid is out: others are answered after it, so that they have it when they decide. */
-  hasEntered(id: string, now: number): boolean {
-    const election = this.#at(id, now);
-    return election.isEntered || election.isDecided;
-  }
-
   bid(id: string, bid: Bid, now: number): void {
     const { bids } = this.#at(id, now);
     if (bids.size < mostNodes) bids.set(nodeOf(bid), bid);
   }
 
-  /** Somebody has seen a bid. */
+  /** Somebody has answered. */
   acknowledge(id: string, hostname: string, now: number): void {
     const { acks } = this.#at(id, now);
     if (acks.size < mostNodes) acks.add(hostname);
   }
 
+  /** Whether it is time to answer: true once, when all of `alive` have bid. */
+  answer(id: string, alive: Iterable<string>, now: number): boolean {
+    const election = this.#at(id, now);
+    if (!election.isEntered || election.isAnswered || election.isDecided) return false;
+    const bidders = biddersOf(election);
+    election.isAnswered = [...alive].every((hostname) => bidders.has(hostname));
+    return election.isAnswered;
+  }
+
   /** Whether all of `alive`, and whoever else has bid, have bid and answered. */
   isComplete(id: string, alive: Iterable<string>, now: number): boolean {
-    const { acks, bids, isDecided, isEntered } = this.#at(id, now);
-    if (!isEntered || isDecided) return false;
-    const bidders = new Set([...bids.values()].map(({ hostname }) => hostname));
-    return [...alive, ...bidders].every((hostname) => bidders.has(hostname) && acks.has(hostname));
+    const election = this.#at(id, now);
+    if (!election.isEntered || election.isDecided) return false;
+    const bidders = biddersOf(election);
+    return [...alive, ...bidders].every((hostname) => bidders.has(hostname) && election.acks.has(hostname));
   }
 
   /** The winner among those that have bid; given once. */
@@ -81,13 +87,24 @@ export class Elections {
   #at(id: string, now: number): Election {
     const known = this.#elections.get(id);
     if (known !== undefined && now - known.startedAt < rememberedMs) return known;
-    const election = { bids: new Map(), acks: new Set<string>(), isEntered: false, isDecided: false, startedAt: now };
+    const election: Election = {
+      bids: new Map(),
+      acks: new Set(),
+      isEntered: false,
+      isAnswered: false,
+      isDecided: false,
+      startedAt: now,
+    };
     this.#elections.delete(id);
     this.#elections.set(id, election);
     const [oldest] = this.#elections.keys();
     if (this.#elections.size > mostElections && oldest !== undefined) this.#elections.delete(oldest);
     return election;
   }
+}
+
+function biddersOf({ bids }: Election): ReadonlySet<string> {
+  return new Set([...bids.values()].map(({ hostname }) => hostname));
 }
 
 /** A worker's full name, as Celery compares it: `celery@host.4711`. */

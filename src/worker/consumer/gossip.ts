@@ -27,12 +27,10 @@ const lookMs = 5_000;
 const electionMs = 5_000;
 /** When all that are known have bid, a newcomer that nobody knows yet may still be about to. */
 const graceMs = 200;
-/** Somebody else's bid is answered by then, although this worker was not asked to take part. */
-const ackAnywayMs = 1_000;
 
 /**
- * A Python worker decides as soon as its own answer is back, perhaps before our bid has come: it and we would both win.
- * Beside one we bid this much later by the logical clock, so that among the two it is always the winner.
+ * A Python worker decides as soon as enough answers of its own are back, perhaps before our bid has come: it and we would
+ * both win. Beside one we bid this much later by the logical clock, so that it always wins.
  */
 const headStart = 1_000_000;
 const ownIdent = softwareInfo('', '').swIdent;
@@ -41,14 +39,13 @@ export class Gossip {
   readonly #given: GossipOptions;
   readonly #state: ClusterState;
   readonly #elections = new Elections();
-  /** Elections whose bids are answered as soon as this worker has bid. */
-  readonly #unanswered = new Map<string, () => void>();
   /** Elections in their last moments. */
   readonly #deciding = new Set<string>();
   /** Said to be lost; said again only when they came back in between. */
   readonly #lost = new Set<string>();
   #receiver: EventReceiver | undefined;
   #cancelLook: (() => void) | undefined;
+  #isClosed = false;
 
   private constructor(given: GossipOptions) {
     this.#given = given;
@@ -101,7 +98,6 @@ export class Gossip {
     if (!this.#elections.enter(id, system.monotonic())) return;
     if (this.#hasForeignPeers) clock.adjust(clock.value + headStart);
     events.send('worker-elect', { id, topic, action, cver: 1 });
-    this.#answer(id);
     system.after(electionMs, () => this.#close(id));
   }
 
@@ -110,9 +106,8 @@ export class Gossip {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#cancelLook?.();
-    for (const cancel of this.#unanswered.values()) cancel();
-    this.#unanswered.clear();
     await this.#receiver?.close();
   }
 
@@ -122,13 +117,7 @@ export class Gossip {
     const { system } = this.#given.app;
     const now = system.monotonic();
     this.#elections.bid(id, { clock: clock ?? 0, hostname, pid: pid ?? 'None', topic, action }, now);
-    if (this.#elections.hasEntered(id, now)) this.#given.events.send('worker-elect-ack', { id });
-    else if (!this.#unanswered.has(id) && this.#unanswered.size < mostUnanswered) {
-      this.#unanswered.set(
-        id,
-        system.after(ackAnywayMs, () => this.#answer(id)),
-      );
-    }
+    if (this.#elections.answer(id, this.alive, now)) this.#given.events.send('worker-elect-ack', { id });
     this.#decide(id);
   }
 
@@ -136,15 +125,6 @@ export class Gossip {
     if (!isId(id)) return;
     this.#elections.acknowledge(id, hostname, this.#given.app.system.monotonic());
     this.#decide(id);
-  }
-
-  /** Says that the bids so far were seen. */
-  #answer(id: string): void {
-    const cancel = this.#unanswered.get(id);
-    if (cancel === undefined) return;
-    cancel();
-    this.#unanswered.delete(id);
-    this.#given.events.send('worker-elect-ack', { id });
   }
 
   #decide(id: string): void {
@@ -156,6 +136,7 @@ export class Gossip {
 
   #close(id: string): void {
     this.#deciding.delete(id);
+    if (this.#isClosed) return;
     const winner = this.#elections.close(id, this.#given.app.system.monotonic());
     if (winner !== undefined) this.#end(winner, id);
   }
@@ -187,7 +168,7 @@ export class Gossip {
     const { log } = this.#given.app.system;
     for (const { alive, hostname } of this.#state.workers.values()) {
       if (alive) this.#lost.delete(hostname);
-      else if (!this.#lost.has(hostname) && this.#lost.size < mostUnanswered) {
+      else if (!this.#lost.has(hostname) && this.#lost.size < mostLost) {
         this.#lost.add(hostname);
         log.info({ node: hostname }, 'Missed heartbeats of a worker');
       }
@@ -196,7 +177,7 @@ export class Gossip {
   }
 }
 
-const mostUnanswered = 1_000;
+const mostLost = 1_000;
 const longestId = 1_000;
 
 function isId(id: unknown): id is string {

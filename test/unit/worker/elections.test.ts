@@ -57,7 +57,17 @@ describe('an election', () => {
     elections.bid('x', aBid('b', 1), 0);
     elections.acknowledge('x', 'b', 0);
     expect(decide(elections, 'x', ['b'])).toBeUndefined();
-    expect(elections.hasEntered('x', 0)).toBe(false);
+    expect(elections.answer('x', ['b'], 0)).toBe(false);
+  });
+
+  it('is answered once, when all that are alive have bid', () => {
+    const elections = new Elections();
+    elections.bid('x', aBid('a', 1), 0);
+    elections.enter('x', 0);
+    expect(elections.answer('x', ['a', 'b'], 0)).toBe(false);
+    elections.bid('x', aBid('b', 2), 0);
+    expect(elections.answer('x', ['a', 'b'], 0)).toBe(true);
+    expect(elections.answer('x', ['a', 'b'], 0)).toBe(false);
   });
 
   it('ends after its time with those that have bid', () => {
