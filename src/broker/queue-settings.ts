@@ -48,7 +48,7 @@ const queueArguments: Readonly<Record<string, Argument>> = {
     check: oneOf(['drop-head', 'reject-publish', 'reject-publish-dlx'], () => 'invalid_overflow'),
   },
   'x-dead-letter-exchange': { of: both, check: () => undefined },
-  'x-dead-letter-routing-key': { of: both, check: () => undefined },
+  'x-dead-letter-routing-key': { of: both, check: routingKey },
   'x-dead-letter-strategy': {
     of: ['quorum'],
     check: oneOf(['at-most-once', 'at-least-once'], () => 'invalid_strategy'),
@@ -88,6 +88,10 @@ function oneOf(allowed: readonly string[], otherwise: (given: string) => string)
 
 function boolean(value: Field): string | undefined {
   return value.type === 't' ? undefined : `{unacceptable_type,${typeNames[value.type]}}`;
+}
+
+function routingKey(value: Field): string | undefined {
+  return value.type === 'S' && value.value.length > 255 ? '"longer than 255 bytes"' : undefined;
 }
 
 function version(value: Field): string | undefined {

@@ -217,15 +217,22 @@ export class Queue {
   drain(): void {
     if (this.#isDraining) return;
     this.#isDraining = true;
-    while (true) {
-      this.#dropExpired();
-      if (this.#ready.count === 0) break;
-      const consumer = this.#consumers.next();
-      const entry = consumer === undefined ? undefined : this.#ready.shift();
-      if (consumer === undefined || entry === undefined) break;
-      this.#deliver(entry, consumer);
+    try {
+      while (this.#deliverNext());
+    } finally {
+      this.#isDraining = false;
     }
-    this.#isDraining = false;
+  }
+
+  /** False when there is no message, or nobody to take it. */
+  #deliverNext(): boolean {
+    this.#dropExpired();
+    if (this.#ready.count === 0) return false;
+    const consumer = this.#consumers.next();
+    const entry = consumer === undefined ? undefined : this.#ready.shift();
+    if (consumer === undefined || entry === undefined) return false;
+    this.#deliver(entry, consumer);
+    return true;
   }
 
   purge(): number {

@@ -60,6 +60,13 @@ export class ByteReader {
     return text;
   }
 
+  /** A short string byte for byte (latin1), whatever its encoding: for what is passed on, not read. */
+  binary(): string {
+    const length = this.octet();
+    const start = this.skip(length);
+    return this.buffer.toString('latin1', start, start + length);
+  }
+
   /** A view, not a copy. */
   longstr(): Buffer {
     const length = this.long();
@@ -157,6 +164,13 @@ export class ByteWriter {
     const at = this.reserve(size + 1);
     this.#buffer[at] = size;
     if (size > 0) this.#buffer.write(text, at + 1, size, 'utf8');
+  }
+
+  /** What `ByteReader.binary` read. */
+  binary(text: string): void {
+    const at = this.reserve(text.length + 1);
+    this.#buffer[at] = text.length;
+    if (text.length > 0) this.#buffer.write(text, at + 1, text.length, 'latin1');
   }
 
   shortBytes(bytes: Buffer): void {

@@ -16,6 +16,7 @@ export type Field =
   | { readonly type: 'F'; readonly value: Table }
   | { readonly type: 'V' };
 
+/** Names are kept byte for byte, as latin1. */
 export type Table = ReadonlyMap<string, Field>;
 
 /** RabbitMQ's names for the types, as its error texts give them. */
@@ -68,7 +69,7 @@ export function readTable(reader: ByteReader, depth = 0): Table {
   if (end > reader.end) throw new WireError('a table is longer than what holds it');
   if (depth > deepest) throw new WireError(`tables nest deeper than ${deepest}`);
   const table = new Map<string, Field>();
-  while (reader.position < end) table.set(reader.shortstr(), readField(reader, depth));
+  while (reader.position < end) table.set(reader.binary(), readField(reader, depth));
   if (reader.position !== end) throw new WireError('a table ends inside a value');
   return table;
 }
@@ -155,7 +156,7 @@ export function writeTable(writer: ByteWriter, table: Table): void {
   const size = writer.reserve(4);
   const start = writer.length;
   for (const [key, field] of table) {
-    writer.shortstr(key);
+    writer.binary(key);
     writeField(writer, field);
   }
   writer.patchLong(size, writer.length - start);

@@ -6,6 +6,7 @@ import { Buffer } from 'node:buffer';
 import { ByteReader, ByteWriter } from './bytes.ts';
 import { emptyTable, readTable, skipTable, type Table, writeTable } from './field-table.ts';
 
+/** Texts are kept byte for byte, as latin1: what is not ASCII is for the receiver to read. */
 export interface Properties {
   contentType?: string;
   contentEncoding?: string;
@@ -25,20 +26,20 @@ export interface Properties {
 
 /** In wire order; the first has the highest bit. */
 const order = [
-  ['contentType', 'shortstr', 0x8000],
-  ['contentEncoding', 'shortstr', 0x4000],
+  ['contentType', 'binary', 0x8000],
+  ['contentEncoding', 'binary', 0x4000],
   ['headers', 'table', 0x2000],
   ['deliveryMode', 'octet', 0x1000],
   ['priority', 'octet', 0x0800],
-  ['correlationId', 'shortstr', 0x0400],
-  ['replyTo', 'shortstr', 0x0200],
-  ['expiration', 'shortstr', 0x0100],
-  ['messageId', 'shortstr', 0x0080],
+  ['correlationId', 'binary', 0x0400],
+  ['replyTo', 'binary', 0x0200],
+  ['expiration', 'binary', 0x0100],
+  ['messageId', 'binary', 0x0080],
   ['timestamp', 'longlong', 0x0040],
-  ['type', 'shortstr', 0x0020],
-  ['userId', 'shortstr', 0x0010],
-  ['appId', 'shortstr', 0x0008],
-  ['clusterId', 'shortstr', 0x0004],
+  ['type', 'binary', 0x0020],
+  ['userId', 'binary', 0x0010],
+  ['appId', 'binary', 0x0008],
+  ['clusterId', 'binary', 0x0004],
 ] as const;
 
 /** Reads flags and values. @throws {WireError} */
@@ -63,7 +64,7 @@ export function encodeProperties(properties: Properties): Buffer {
     if (value === undefined) continue;
     flags |= flag;
     if (type === 'table') writeTable(writer, value instanceof Map ? value : emptyTable);
-    else if (type === 'shortstr') writer.shortstr(String(value));
+    else if (type === 'binary') writer.binary(String(value));
     else writer[type](Number(value));
   }
   const encoded = Buffer.from(writer.view());

@@ -18,6 +18,9 @@ const name = fc
   .string({ maxLength: 40 })
   .filter((text) => Buffer.byteLength(text) < 256 && Buffer.from(text).toString() === text);
 
+/** Any bytes, as latin1. */
+const binary = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes).toString('latin1'));
+
 const { table } = fc.letrec<{ field: Field; table: Table }>((tie) => ({
   field: fc.oneof(
     { maxDepth: 3 },
@@ -48,7 +51,7 @@ const { table } = fc.letrec<{ field: Field; table: Table }>((tie) => ({
     fc.record({ type: fc.constant('A' as const), value: fc.array(tie('field'), { maxLength: 4 }) }),
     fc.record({ type: fc.constant('F' as const), value: tie('table') }),
   ),
-  table: fc.array(fc.tuple(name, tie('field')), { maxLength: 6 }).map((entries): Table => new Map(entries)),
+  table: fc.array(fc.tuple(binary, tie('field')), { maxLength: 6 }).map((entries): Table => new Map(entries)),
 }));
 
 function written(write: (writer: ByteWriter) => void): Buffer {
@@ -112,8 +115,7 @@ describe('Field tables', () => {
         const bytes = Buffer.concat([head, body]);
         const read = outcome((reader) => readTable(reader), bytes);
         expect(['taken', 'refused']).toContain(read);
-        // the skipper does not look at the names, whose encoding the reader checks
-        if (read === 'taken') expect(outcome((reader) => skipTable(reader), bytes)).toBe('taken');
+        expect(outcome((reader) => skipTable(reader), bytes)).toBe(read);
       }),
       { numRuns: 500 },
     );
@@ -154,22 +156,23 @@ describe('Methods', () => {
 });
 
 describe('Properties', () => {
+  const ascii = fc.string({ unit: 'grapheme-ascii', maxLength: 40 });
   const properties = fc.record(
     {
-      contentType: name,
-      contentEncoding: name,
+      contentType: binary,
+      contentEncoding: binary,
       headers: table,
       deliveryMode: fc.integer({ min: 0, max: 255 }),
       priority: fc.integer({ min: 0, max: 255 }),
-      correlationId: name,
-      replyTo: name,
-      expiration: name,
-      messageId: name,
+      correlationId: binary,
+      replyTo: ascii,
+      expiration: ascii,
+      messageId: binary,
       timestamp: fc.maxSafeNat(),
-      type: name,
-      userId: name,
-      appId: name,
-      clusterId: name,
+      type: binary,
+      userId: ascii,
+      appId: binary,
+      clusterId: binary,
     },
     { requiredKeys: [] },
   );

@@ -144,6 +144,25 @@ describe('The embedded broker', () => {
     expect(got.body?.toString()).toBe('x'.repeat(150) + 'y'.repeat(150));
   });
 
+  it('dead-letters properties and headers byte for byte, whatever their encoding', async () => {
+    await using client = await RawClient.channel(broker.url);
+    const { text } = field;
+    const letters = { 'x-dead-letter-exchange': text(''), 'x-dead-letter-routing-key': text('bytes-dead') };
+    await client.call(1, 'queue.declare', { queue: 'bytes-dead', exclusive: true }, 'queue.declare-ok');
+    await client.call(1, 'queue.declare', { queue: 'bytes', arguments: tableOf(letters) }, 'queue.declare-ok');
+    const odd = '\xff\xfe\x00\x80';
+    const properties = { contentType: odd, messageId: odd, headers: tableOf({ [odd]: text('kept') }), expiration: '1' };
+    client.publish(1, { routingKey: 'bytes' }, Buffer.from('x'), properties);
+    await until(() => broker.stats().queues.find(({ name }) => name === 'bytes-dead')?.ready === 1, {
+      what: 'the dead letter',
+    });
+    client.send(1, 'basic.get', { queue: 'bytes-dead', noAck: true });
+    const seen = await client.next();
+    expect('properties' in seen && seen.properties).toMatchObject({ contentType: odd, messageId: odd });
+    expect('properties' in seen && [...(seen.properties?.headers?.keys() ?? [])]).toContain(odd);
+    await client.call(1, 'queue.delete', { queue: 'bytes' }, 'queue.delete-ok');
+  });
+
   it('outlives whatever bytes follow a handshake', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.uint8Array({ minLength: 1, maxLength: 200 }), { maxLength: 5 }), async (chunks) => {
