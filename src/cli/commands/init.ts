@@ -49,7 +49,7 @@ async function init(context: CommandContext, folder: string, command: Command): 
   tell('tasks.ts', await writeNew(inFolder('tasks.ts'), tasks));
   tell('docker-compose.yml', await writeNew(inFolder('docker-compose.yml'), compose));
   tell('package.json', await nameApp(inFolder('package.json')));
-  say(context, '\nNext: celery-ts broker (or docker compose up), celery-ts worker -l INFO,');
+  say(context, '\nNext: docker compose up -d, celery-ts worker -l INFO,');
   say(context, "and in another terminal: celery-ts call tasks.add --args '[1, 2]'");
   return exitCodes.done;
 }
