@@ -4,18 +4,19 @@ import { ImproperlyConfigured } from '../../core/errors.ts';
 import type { CommandHost, WorkerCommand } from './host.ts';
 
 export const resourceCommands: Readonly<Record<string, WorkerCommand>> = {
-  pool_grow: (host, { n }) => resize(host, 'pool_grow', whole(n)),
-  pool_shrink: (host, { n }) => resize(host, 'pool_shrink', whole(n)),
+  pool_grow: (host, { n }) => resize(host, 'pool_grow', whole(n, most(host))),
+  pool_shrink: (host, { n }) => resize(host, 'pool_shrink', whole(n, most(host))),
   pool_restart: (host) => {
     if (!host.app.config.workerPoolRestarts) return { error: "ValueError('Pool restarts not enabled')" };
     const { log } = host.app.system;
     host.pool.restart().catch((error: unknown) => log.error({ err: error }, 'The pool could not be restarted'));
     return { ok: 'reload started' };
   },
-  autoscale: ({ autoscaler, followPool }, { max, min }) => {
+  autoscale: (host, { max, min }) => {
+    const { autoscaler } = host;
     if (autoscaler === undefined) return { error: "ValueError('Autoscale not enabled')" };
-    const now = autoscaler.update(optional(max), optional(min));
-    followPool();
+    const now = autoscaler.update(optional(max, most(host)), optional(min, most(host)));
+    host.followPool();
     return { ok: `autoscale now max=${now.max} min=${now.min}` };
   },
   add_consumer: (host, args) => addConsumer(host, args),
@@ -54,7 +55,7 @@ function asked(name: string, args: Readonly<Record<string, unknown>>): Queue {
   const text = (value: unknown, otherwise: string): string =>
     typeof value === 'string' && value !== '' ? value : otherwise;
   const options: QueueOptions = {
-    exchange: new Exchange(text(args.exchange, name), { type: text(args.exchange_type, 'direct') }),
+    exchange: new Exchange(text(args.exchange, name), { type: exchangeType(text(args.exchange_type, 'direct')) }),
     routingKey: text(args.routing_key, name),
   };
   const queueArguments = args.queue_arguments;
@@ -62,6 +63,12 @@ function asked(name: string, args: Readonly<Record<string, unknown>>): Queue {
     options.queueArguments = queueArguments as NonNullable<QueueOptions['queueArguments']>;
   }
   return new Queue(name, options);
+}
+
+/** The broker answers an unknown type by closing the connection, so it is not asked. Those of plugins begin with `x-`. */
+function exchangeType(type: string): string {
+  if (/^(?:direct|topic|fanout|headers|x-[\w-]+)$/.test(type)) return type;
+  throw new ImproperlyConfigured(`No exchange has the type '${type}'; there are direct, topic, fanout and headers.`);
 }
 
 /** Consuming takes effect when the broker has answered; the command has been answered before. */
@@ -106,11 +113,16 @@ function emptyAsNull(table: Readonly<Record<string, unknown>>): Readonly<Record<
   return Object.keys(table).length === 0 ? null : table;
 }
 
-function whole(value: unknown): number {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 1) return value;
-  throw new ImproperlyConfigured('The number should be a whole one, at least 1.');
+/** How many a pool may be told to have: a number that was mistyped should not end the machine. */
+function most({ pool }: CommandHost): number {
+  return pool.name === 'prefork' || pool.name === 'threads' ? 1_000 : 100_000;
 }
 
-function optional(value: unknown): number | undefined {
-  return value === null || value === undefined ? undefined : whole(value);
+function whole(value: unknown, most: number): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most) return value;
+  throw new ImproperlyConfigured(`The number should be a whole one from 1 to ${most}.`);
+}
+
+function optional(value: unknown, most: number): number | undefined {
+  return value === null || value === undefined ? undefined : whole(value, most);
 }

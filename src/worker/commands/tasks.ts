@@ -139,11 +139,15 @@ function rateLimit(host: CommandHost, name: string, limit: unknown): unknown {
 
 function timeLimit(host: CommandHost, name: string, soft: unknown, hard: unknown): unknown {
   if (!host.app.tasks.has(name)) return { error: 'unknown task' };
-  host.tasks.timeLimits.set(name, {
-    soft: typeof soft === 'number' ? soft : undefined,
-    hard: typeof hard === 'number' ? hard : undefined,
-  });
+  host.tasks.timeLimits.set(name, { soft: limit(soft), hard: limit(hard) });
   return { ok: 'time limits set successfully' };
+}
+
+/** Seconds; 0 and null: none. */
+function limit(value: unknown): number | undefined {
+  if (typeof value !== 'number' || value === 0) return undefined;
+  if (value > 0) return value;
+  throw new ImproperlyConfigured('A time limit should be a number of seconds, 0 or more.');
 }
 
 /** `SIGKILL`, `KILL`, `kill`, 9 → `SIGKILL`. */
