@@ -119,7 +119,10 @@ describe('a Python worker', () => {
     expect(added?.client).toMatch(/^gen\d+@/);
     expect(Object.keys(added?.times ?? {}).sort()).toEqual(['received', 'sent', 'started', 'succeeded']);
     expect(state.tasks.get(ids[1] ?? '')?.fields).toMatchObject({ exception: "ValueError('bad value')" });
-    expect(state.workers.get('py@host')).toMatchObject({ swIdent: 'py-celery', freq: 2 });
+    // A heartbeat that was asked for says 5, the others 2: which came last is a matter of time.
+    const seen = state.workers.get('py@host');
+    expect(seen?.swIdent).toBe('py-celery');
+    expect([2, 5]).toContain(seen?.freq);
     expect(receiver.malformed).toBe(0);
 
     expect(await inspect.revoked()).toEqual(['revoked-id']);
