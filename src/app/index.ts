@@ -1,8 +1,9 @@
 /** The app: what other rooms may use. */
-export { type AppOptions, appBrand, Celery, isApp } from './celery.ts';
+export { appBrand, Celery, isApp } from './celery.ts';
 export type { Compressions, Serializers } from './codecs.ts';
 export type { Conf } from './conf.ts';
 export { Connections, connectionOptions } from './connections.ts';
+export type { AppOptions } from './host.ts';
 export type { Selection } from './queues.ts';
 export { controlTopology, eventQueueOptions, type UserCommand } from './remote.ts';
 export { delayOf } from './send-task.ts';

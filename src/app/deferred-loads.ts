@@ -1,0 +1,41 @@
+/**
+ * What an app was told by name and loads when it is first used: modules with settings, tasks of packages. Loads run in
+ * the order they were asked for; one that asks for more is followed by it.
+ */
+export class DeferredLoads {
+  readonly #loads: (() => Promise<void>)[] = [];
+  readonly #afterwards: () => Promise<void>;
+  #done: Promise<void> | undefined;
+  #isReading = false;
+
+  /** `afterwards` runs whenever all loads are done. */
+  constructor(afterwards: () => Promise<void>) {
+    this.#afterwards = afterwards;
+  }
+
+  add(load: () => Promise<void>): void {
+    this.#loads.push(load);
+    this.#done = undefined;
+  }
+
+  /** Resolves when everything is loaded. */
+  get done(): Promise<void> {
+    this.#done ??= this.#run();
+    return this.#done;
+  }
+
+  /** What a sender has to wait for: undefined once all sources are read, also while `afterwards` still runs (it may send). */
+  get pending(): Promise<void> | undefined {
+    return this.#loads.length > 0 || this.#isReading ? this.done : undefined;
+  }
+
+  async #run(): Promise<void> {
+    this.#isReading = true;
+    try {
+      for (let load = this.#loads.shift(); load !== undefined; load = this.#loads.shift()) await load();
+    } finally {
+      this.#isReading = false;
+    }
+    await this.#afterwards();
+  }
+}
