@@ -15,7 +15,7 @@ export const resourceCommands: Readonly<Record<string, WorkerCommand>> = {
   autoscale: (host, { max, min }) => {
     const { autoscaler } = host;
     if (autoscaler === undefined) return { error: "ValueError('Autoscale not enabled')" };
-    const now = autoscaler.update(optional(max, most(host)), optional(min, most(host)));
+    const now = autoscaler.update(optional(max, most(host)), optional(min, most(host), 0));
     host.followPool();
     return { ok: `autoscale now max=${now.max} min=${now.min}` };
   },
@@ -118,11 +118,11 @@ function most({ pool }: CommandHost): number {
   return pool.name === 'prefork' || pool.name === 'threads' ? 1_000 : 100_000;
 }
 
-function whole(value: unknown, most: number): number {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most) return value;
-  throw new ImproperlyConfigured(`The number should be a whole one from 1 to ${most}.`);
+function whole(value: unknown, most: number, least = 1): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new ImproperlyConfigured(`The number should be a whole one from ${least} to ${most}.`);
 }
 
-function optional(value: unknown, most: number): number | undefined {
-  return value === null || value === undefined ? undefined : whole(value, most);
+function optional(value: unknown, most: number, least = 1): number | undefined {
+  return value === null || value === undefined ? undefined : whole(value, most, least);
 }
