@@ -341,7 +341,8 @@ export class Connection implements ChannelHost, HandshakeHost {
       return;
     }
     const [classId, methodId] = this.#handling;
-    this.#host.system.log.warn({ code, reason: message, user: this.user }, 'Broker closes a connection');
+    const level = code === 320 ? 'debug' : 'warn'; // 320: the broker itself ends, nobody did wrong
+    this.#host.system.log[level]({ code, reason: message, user: this.user }, 'Broker closes a connection');
     const isTold = this.#state === 'running' || this.#handshake.takesRefusal;
     this.#release();
     this.#state = 'closing';

@@ -4,6 +4,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { amqpCommand } from './commands/amqp.ts';
 import { beatCommand } from './commands/beat.ts';
+import { brokerCommand } from './commands/broker.ts';
 import { callCommand } from './commands/call.ts';
 import { completionCommand } from './commands/completion.ts';
 import { controlCommand } from './commands/control.ts';
@@ -38,6 +39,7 @@ const commands: readonly DefineCommand[] = [
   purgeCommand,
   listCommand,
   amqpCommand,
+  brokerCommand,
   shellCommand,
   initCommand,
   upgradeCommand,
