@@ -124,7 +124,7 @@ export class TaskRun implements Run {
   /** The same message again: id, group, root, callbacks and headers kept, one more retry (protocol 5.6). */
   #scheduleRetry(options: RetryOptions & { readonly etaMs: number }): void {
     const { host, job, message } = this;
-    let again = toOutgoing(message, this.body, {
+    const changes = {
       eta: options.etaMs,
       retries: message.retries + 1,
       parentId: message.parentId ?? job.id,
@@ -136,7 +136,8 @@ export class TaskRun implements Run {
         timeLimit: options.timeLimit,
         softTimeLimit: options.softTimeLimit,
       }),
-    });
+    };
+    let again = toOutgoing(message, this.body, changes, job.body);
     if (options.headers !== undefined) again = { ...again, headers: { ...again.headers, ...options.headers } };
     const publication = host.prepareMessage(again, sameAddress(job.deliveryInfo, options));
     if (publication !== undefined) this.publications.push(publication);

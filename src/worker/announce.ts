@@ -1,8 +1,14 @@
 /** The events of one task, from its message and its outcome (celery-protocol.md section 14). */
+import type { CeleryError } from '../core/errors.ts';
 import type { EventDispatcher } from '../events/index.ts';
 import type { Outcome } from '../execution/index.ts';
-import { pythonRepr } from '../message/index.ts';
+import { exceptionRepr, pythonRepr } from '../message/index.ts';
 import type { Request } from './request.ts';
+
+/** Whether anybody is to hear of this task. */
+export function announces(events: EventDispatcher, request: Request): boolean {
+  return events.sends('task') && request.options.sendEvents;
+}
 
 export function announceReceived(events: EventDispatcher, { message }: Request): void {
   const { headers } = message;
@@ -19,7 +25,13 @@ export function announceReceived(events: EventDispatcher, { message }: Request):
   });
 }
 
-export function announceOutcome(events: EventDispatcher, request: Request, outcome: Outcome): void {
+/** `failure`: the error of a task that failed without its body telling so. */
+export function announceOutcome(
+  events: EventDispatcher,
+  request: Request,
+  outcome: Outcome,
+  failure: CeleryError | undefined,
+): void {
   const uuid = request.id;
   switch (outcome.kind) {
     case 'succeeded':
@@ -46,8 +58,14 @@ export function announceOutcome(events: EventDispatcher, request: Request, outco
       return;
     case 'undecodable':
       return events.send('task-rejected', { uuid, requeue: false });
-    case 'ignored':
     case 'returned':
+      if (request.startedAt === undefined) return;
+      events.send('task-cancelled', { uuid });
+      if (failure !== undefined) {
+        events.send('task-failed', { uuid, exception: exceptionRepr(failure), traceback: '' });
+      }
+      return;
+    case 'ignored':
       return;
     default:
       outcome satisfies never;

@@ -35,6 +35,11 @@ export class Request {
     return this.message.shadow ?? this.message.task;
   }
 
+  /** The message wins over the task's option. */
+  get ignoresResult(): boolean {
+    return this.message.ignoreResult ?? this.options.ignoreResult;
+  }
+
   get delivery(): Delivery {
     return this.#delivery;
   }

@@ -319,6 +319,7 @@ async function openWorker(
     }),
   );
   const consuming = consumer;
+  connection.on('lost', () => tasks.connectionLost());
   // Messages may have come, and be held, before the consumer had a name here.
   if (tasks.waiting.size > 0)
     await consuming.growPrefetch(Math.min(tasks.waiting.size, config.workerEtaTaskLimit ?? mostHeld));

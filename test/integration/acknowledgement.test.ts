@@ -55,6 +55,7 @@ task('ignore', {}, (self) => { run(self); throw new Ignore('not now'); });
 task('reject', {}, (self) => { run(self); throw new Reject('no'); });
 task('reject.requeue', {}, (self) => { if (run(self) === 1) throw new Reject('again', { requeue: true }); return self.request.redelivered; });
 task('terminated', {}, patient);
+task('early.terminated', { acksLate: false }, patient);
 task('early.lost', { acksLate: false }, dying);
 task('early.failure', { acksLate: false }, failing);
 task('early.reject', { acksLate: false }, (self) => { run(self); throw new Reject('too late', { requeue: true }); });
@@ -226,12 +227,18 @@ describe('a message', () => {
     expect(await runsOf(result.id)).toBe(1);
   });
 
-  it('runs again elsewhere when the worker is stopped coldly', async () => {
+  it('runs again elsewhere when the worker is stopped coldly; acked early, it is a failure; not begun, it waits', async () => {
     const result = await app.sendTask('terminated', [], { queue: 'life' });
-    await until(async () => (await runsOf(result.id)) === 1, { what: 'the task to run' });
+    const early = await app.sendTask('early.terminated', [], { queue: 'life' });
+    for (const { id } of [result, early]) {
+      await until(async () => (await runsOf(id)) === 1, { what: 'the task to run', withinSeconds: 20 });
+    }
+    const fetched = await Promise.all(Array.from({ length: 3 }, () => app.sendTask('success', [], { queue: 'life' })));
+    await until(async () => (await broker.depth('life')) === 0, { what: 'them to be fetched', withinSeconds: 20 });
     worker.signal('SIGQUIT');
     expect((await worker.ended).code).toBe(1);
-    await until(async () => (await broker.depth('life')) === 1, { what: 'the message to be back' });
+    await expect(early.get({ timeout: 20 })).rejects.toMatchObject({ excType: 'WorkerLostError' });
+    await until(async () => (await broker.depth('life')) === 4, { what: 'the messages to be back', withinSeconds: 20 });
     worker = project.start(['worker', '-A', 'life', '-Q', 'life', '-c', '1'], {
       CELERY_BROKER_URL: broker.url,
       LEDGER: ledger,
@@ -240,5 +247,7 @@ describe('a message', () => {
     await until(async () => (await runsOf(result.id)) === 2, { what: 'the task to run again', withinSeconds: 20 });
     await result.revoke({ terminate: true, killSignal: 'SIGKILL' });
     await expect(result.get({ timeout: 20 })).rejects.toMatchObject({ excType: 'TaskRevokedError' });
+    for (const one of fetched) expect(await one.get({ timeout: 20 })).toBe(1);
+    expect(await Promise.all([result, early, ...fetched].map(({ id }) => runsOf(id)))).toEqual([2, 1, 1, 1, 1]);
   });
 });

@@ -42,8 +42,7 @@ export class Waiting {
   hold(request: Request, until: number): void {
     const { onDue, onHeld, system } = this.#given;
     const cancel = system.after(until - system.now(), () => {
-      if (!this.#take(request)) return;
-      if (!request.delivery.isStale) onDue(request);
+      if (this.#take(request)) onDue(request);
     });
     this.#held.set(request, { until, cancel });
     onHeld(this.#held.size);

@@ -1,0 +1,284 @@
+/**
+ * Tasks that run: given to the pool; when a run has ended, what it caused is published and confirmed, its result is
+ * stored, and only then its message is settled, in this order.
+ * Owns the requests from the pool to their settlement; which message runs at all is decided in `tasks.ts`.
+ *
+ *     start ──▶ reserved ──▶ running ──▶ #ended ──▶ #finish (publish, store) ──▶ #close (settle)
+ *                  └─ withdrawn (revoked before it began): discarded
+ */
+import type { Delivery } from '../../amqp/index.ts';
+import type { Celery } from '../../app/index.ts';
+import {
+  type CeleryError,
+  Reject,
+  Retry,
+  TaskRevokedError,
+  TimeLimitExceeded,
+  WorkerLostError,
+} from '../../core/errors.ts';
+import type { Logger, System } from '../../core/system.ts';
+import type { EventDispatcher } from '../../events/index.ts';
+import type { EncodedResult, Outcome, Report, RunListener } from '../../execution/index.ts';
+import { decodeTaskBody, type TaskBody, type TaskMessage, toOutgoing } from '../../message/index.ts';
+import { announceOutcome, announces } from '../announce.ts';
+import { logOutcome } from '../outcome-log.ts';
+import type { Pool } from '../pool/pool.ts';
+import type { Request } from '../request.ts';
+import { type Settlement, settlementOf } from '../settle.ts';
+import { signalFailure, signalRevoked } from '../task-signals.ts';
+import type { TaskCounts } from './counts.ts';
+import type { Refusals } from './refusals.ts';
+import type { TaskResults } from './results.ts';
+
+export interface RunsOptions {
+  readonly app: Celery;
+  readonly pool: Pool;
+  readonly events: EventDispatcher;
+  readonly results: TaskResults;
+  readonly refusals: Refusals;
+  readonly counts: TaskCounts;
+  readonly system: System;
+  readonly log: Logger;
+  /** A task has been given to the pool. */
+  readonly onStart: () => void;
+  readonly onSucceeded: (request: Request) => void;
+}
+
+export class Runs {
+  readonly #given: RunsOptions;
+  readonly #log: Logger;
+  /** Given to the pool and not settled yet. The newest request of an id. */
+  readonly #reserved = new Map<string, Request>();
+  readonly #running = new Set<Request>();
+  /** Taken back from the pool before they ran: revoked while they waited for a slot. */
+  readonly #withdrawn = new Set<Request>();
+  /** Ended by us, though nobody revoked them, and why. */
+  readonly #cancelled = new Map<Request, string>();
+  #open = 0;
+  #onIdle: (() => void) | undefined;
+  #unsent = 0;
+  /** Limits set by remote control (seconds), by task name: over the task's own, under the message's. */
+  readonly timeLimits = new Map<string, { readonly soft: number | undefined; readonly hard: number | undefined }>();
+  /** Runs started since the worker did. */
+  processed = 0;
+
+  constructor(given: RunsOptions) {
+    this.#given = given;
+    this.#log = given.log;
+  }
+
+  /** Given to the pool and not settled, running ones included. */
+  get reserved(): Iterable<Request> {
+    return this.#reserved.values();
+  }
+
+  get running(): ReadonlySet<Request> {
+    return this.#running;
+  }
+
+  /** How many were given to the pool and are not settled. */
+  get open(): number {
+    return this.#open;
+  }
+
+  /** Tasks that ended since the connection was lost, whose end the broker cannot have heard. */
+  get unsent(): number {
+    return this.#unsent;
+  }
+
+  /** The broker is there again, and delivers those once more. */
+  reconnected(): void {
+    this.#unsent = 0;
+  }
+
+  /** Gives the task to the pool. */
+  start(request: Request): void {
+    const { events, onStart, pool, results } = this.#given;
+    this.#reserved.set(request.id, request);
+    this.#open += 1;
+    onStart();
+    const listener: RunListener = {
+      started: (pid, at) => this.#started(request, pid, at),
+      state: (result) => results.track(results.store(result, request.message)),
+      event: (type, fields) => events.send(type, fields),
+    };
+    const job = request.toJob(this.timeLimits.get(request.task.name));
+    pool.submit(job, listener, (report) => this.#ended(request, report));
+  }
+
+  /** True when this message is of a task that is here already, delivered before the connection was lost: its end settles the new delivery. */
+  adopt(message: TaskMessage, delivery: Delivery): boolean {
+    const known = this.#reserved.get(message.id);
+    if (known === undefined || !known.delivery.isStale) return false;
+    known.adopt(delivery);
+    this.#log.debug({ taskId: message.id }, 'A running task was delivered again; its end settles the new delivery');
+    return true;
+  }
+
+  /** Takes back from the pool what waits there for a slot, to be discarded. What runs already runs on. */
+  withdraw(matches: (request: Request) => boolean): void {
+    for (const request of [...this.#reserved.values()]) {
+      if (this.#running.has(request) || !matches(request)) continue;
+      this.#withdrawn.add(request);
+      if (!this.#given.pool.withdrawJob(request.id)) this.#withdrawn.delete(request);
+    }
+  }
+
+  /** Ends running tasks whose messages come again anyhow: those that are acknowledged late. */
+  cancelLate(reason: string): void {
+    for (const request of this.#running) {
+      if (!request.options.acksLate || this.#cancelled.has(request)) continue;
+      this.#cancelled.set(request, reason);
+      this.#log.warn(
+        { task: request.name, taskId: request.id, reason },
+        'A running task is ended: its message comes again',
+      );
+      if (!this.#given.pool.terminateJob(request.id, 'SIGTERM')) this.#cancelled.delete(request);
+    }
+  }
+
+  /** Resolves when nothing is open. */
+  async idle(): Promise<void> {
+    if (this.#open === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
+  }
+
+  #started(request: Request, pid: number, at: number): void {
+    const { counts, events } = this.#given;
+    const { name } = request.task;
+    if (!request.options.acksLate) request.delivery.ack();
+    request.workerPid = pid;
+    request.startedAt = at;
+    this.#running.add(request);
+    counts.total.set(name, (counts.total.get(name) ?? 0) + 1);
+    this.processed += 1;
+    if (announces(events, request)) events.send('task-started', { uuid: request.id });
+  }
+
+  #ended(request: Request, report: Report): void {
+    this.#running.delete(request);
+    if (this.#withdrawn.delete(request)) {
+      this.#forget(request);
+      return this.#given.refusals.discard(request, 'revoked');
+    }
+    const outcome = this.#verdict(request, report.outcome);
+    const own = this.#ownResults(request, outcome);
+    const results = own.length === 0 ? report.results : [...report.results, ...own];
+    if (report.publications.length === 0 && results.length === 0 && outcome.kind !== 'lost') {
+      this.#close(request, outcome, this.#settlement(request, outcome));
+      return;
+    }
+    this.#given.results.track(this.#finish(request, { ...report, outcome, results }));
+  }
+
+  /** What the pool was told to end because the connection was lost was not revoked: it is given back. */
+  #verdict(request: Request, outcome: Outcome): Outcome {
+    const reason = this.#cancelled.get(request);
+    return reason === undefined || outcome.kind !== 'terminated' ? outcome : { kind: 'returned', reason };
+  }
+
+  /** Publish and confirm all, store, then settle. What cannot be done keeps the message with the broker. */
+  async #finish(request: Request, { outcome, publications, results }: Report): Promise<void> {
+    const { app, counts, results: stores } = this.#given;
+    let settlement = this.#settlement(request, outcome);
+    try {
+      await Promise.all(publications.map((publication) => app.publishFollowUp(publication)));
+      for (const result of results) await stores.store(result, request.message);
+      if (settlement === 'resend' && !request.delivery.isSettled) {
+        await this.#resend(request);
+        settlement = 'ack';
+      }
+    } catch (error) {
+      this.#log.error(
+        { err: error, task: request.name, taskId: request.id },
+        'What a task caused could not be published or stored; its message goes back to the queue',
+      );
+      counts.storeFailures += 1;
+      settlement = 'requeue';
+    }
+    this.#close(request, outcome, settlement);
+  }
+
+  #close(request: Request, outcome: Outcome, settlement: Settlement): void {
+    const { app, counts, events, onSucceeded } = this.#given;
+    if (outcome.kind === 'undecodable') counts.rejected += 1;
+    if (outcome.kind === 'succeeded') onSucceeded(request);
+    logOutcome(this.#log, request, outcome);
+    const failure = this.#failureOf(request, outcome);
+    if (announces(events, request)) announceOutcome(events, request, outcome, failure);
+    if (outcome.kind === 'terminated') signalRevoked(app, request, { terminated: true, signum: outcome.killSignal });
+    if (failure !== undefined) signalFailure(app, request, failure);
+    const { delivery } = request;
+    if (delivery.isStale) this.#unsent += 1;
+    if (settlement === 'ack') delivery.ack();
+    else delivery.reject({ requeue: settlement === 'requeue' });
+    this.#forget(request);
+  }
+
+  #forget(request: Request): void {
+    this.#cancelled.delete(request);
+    if (this.#reserved.get(request.id) === request) this.#reserved.delete(request.id);
+    this.#open -= 1;
+    if (this.#open === 0) this.#onIdle?.();
+  }
+
+  #settlement(request: Request, outcome: Outcome): Settlement {
+    if (!request.options.acksLate) {
+      // It was, when the run began; what never began is still the broker's.
+      return outcome.kind === 'returned' && request.startedAt === undefined ? 'requeue' : 'ack';
+    }
+    const limit = this.#given.app.config.taskCrashLimit;
+    return settlementOf(outcome, request.options, { crashes: request.message.crashes, limit });
+  }
+
+  /** The same message again, one more lost process counted. The body that may have killed a process is not read here. */
+  async #resend({ delivery, info, message }: Request): Promise<void> {
+    const { app } = this.#given;
+    const { body, properties } = delivery.envelope;
+    const read = message.protocol === 1 ? decodeTaskBody(message.headers, properties, body, app.codec) : unread;
+    const again = toOutgoing(message, read, { crashes: message.crashes + 1 }, body);
+    const { exchange, routingKey } = info;
+    const publication = app.executionHost('none').prepareMessage(again, { exchange, routingKey });
+    if (publication !== undefined) await app.publish(publication);
+  }
+
+  /** Results of outcomes that no body could report. */
+  #ownResults(request: Request, outcome: Outcome): readonly EncodedResult[] {
+    const { results } = this.#given;
+    const { ignoresResult, message } = request;
+    if (ignoresResult && !request.options.storeErrorsEvenIfIgnored) return none;
+    if (outcome.kind === 'terminated') return results.encode(message, 'REVOKED', new TaskRevokedError('terminated'));
+    if (outcome.kind === 'returned' && this.#cancelled.has(request)) {
+      return ignoresResult ? none : results.encode(message, 'RETRY', new Retry(outcome.reason));
+    }
+    const failure = this.#failureOf(request, outcome);
+    return failure === undefined ? none : results.failure(message, failure);
+  }
+
+  /** The error of a task that failed without its body telling so. */
+  #failureOf(request: Request, outcome: Outcome): CeleryError | undefined {
+    switch (outcome.kind) {
+      case 'timed out':
+        return new TimeLimitExceeded(outcome.limitSeconds);
+      case 'lost':
+        return this.#settlement(request, outcome) === 'resend' ? undefined : new WorkerLostError(outcome.reason);
+      case 'returned':
+        // Its message was acknowledged when it began: it does not come again.
+        return this.#settlement(request, outcome) === 'ack' ? new WorkerLostError(outcome.reason) : undefined;
+      case 'rejected':
+        return outcome.requeue ? undefined : new Reject(outcome.reason);
+      default:
+        return undefined;
+    }
+  }
+}
+
+const none: readonly EncodedResult[] = Object.freeze([]);
+/** Stands for a body that is sent on as it came. */
+const unread: TaskBody = Object.freeze({
+  args: [],
+  kwargs: {},
+  embed: { callbacks: undefined, errbacks: undefined, chain: undefined, chord: undefined },
+});

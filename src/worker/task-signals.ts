@@ -1,0 +1,35 @@
+/** The signals about tasks that the worker's main process sends: it saw the message, or nobody else is left to tell. */
+import type { Celery, RequestView } from '../app/index.ts';
+import type { CeleryError } from '../core/errors.ts';
+import { decodeTaskBody, type TaskMessage, tracebackText } from '../message/index.ts';
+import type { Request } from './request.ts';
+
+export function signalReceived(app: Celery, sender: unknown, { message }: Request): void {
+  const { taskReceived } = app.signals;
+  if (taskReceived.hasReceivers) void taskReceived.send(sender, { request: viewOf(message) });
+}
+
+export function signalRevoked(
+  app: Celery,
+  request: Request,
+  news: { readonly terminated?: boolean; readonly signum?: string; readonly expired?: boolean },
+): void {
+  const { taskRevoked } = app.signals;
+  if (!taskRevoked.hasReceivers) return;
+  const { expired = false, signum = null, terminated = false } = news;
+  void taskRevoked.send(request.task, { request: viewOf(request.message), terminated, signum, expired });
+}
+
+/** Sent here, since the process that ran the body cannot. */
+export function signalFailure(app: Celery, { delivery, message, task }: Request, exception: CeleryError): void {
+  const { taskFailure } = app.signals;
+  if (!taskFailure.hasReceivers) return;
+  const { body, properties } = delivery.envelope;
+  const { args, kwargs } = decodeTaskBody(message.headers, properties, body, app.codec);
+  const traceback = tracebackText(exception);
+  void taskFailure.send(task, { taskId: message.id, exception, args, kwargs, traceback });
+}
+
+function viewOf(message: TaskMessage): RequestView {
+  return { id: message.id, task: message.task, headers: message.headers };
+}

@@ -1,0 +1,93 @@
+/** Tasks that run while the connection of their worker is lost: the broker delivers their messages again. */
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Celery } from 'celery-ts';
+import { describe, expect, it } from 'vitest';
+import { testBroker } from '../support/broker.ts';
+import { tempProject } from '../support/cli.ts';
+import { tcpProxy } from '../support/tcp-proxy.ts';
+import { until } from '../support/until.ts';
+
+const source = `
+import { appendFileSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Celery } from 'celery-ts';
+export const app = new Celery('loss', {
+  brokerUrl: process.env.CELERY_BROKER_URL,
+  resultBackend: 'rpc://',
+  workerCancelLongRunningTasksOnConnectionLoss: process.env.CANCELS === 'yes',
+});
+const lines = (name) => readFileSync(process.env.LEDGER, 'utf8').split('\\n').filter((line) => line.startsWith(name + ' '));
+const run = (name) => {
+  appendFileSync(process.env.LEDGER, name + ' ' + process.pid + '\\n');
+  return lines(name).length;
+};
+// A loop that no signal of ours ends: only the process can be.
+app.task('stubborn', { bind: true }, (self) => {
+  if (run('stubborn') === 1) for (;;);
+  return self.request.redelivered;
+});
+const patient = async (name, until) => {
+  const runs = run(name);
+  while (lines(until).length === 0) await sleep(20);
+  return runs;
+};
+app.task('early', { acksLate: false }, () => patient('early', 'go'));
+app.task('late', () => patient('late', 'go'));
+`;
+
+describe('a task that runs while the connection is lost', () => {
+  it.each([{ cancels: true }, { cancels: false }])(
+    'with workerCancelLongRunningTasksOnConnectionLoss: $cancels is ended and comes again, or ends and does not run twice',
+    async ({ cancels }) => {
+      await using broker = await testBroker();
+      await using proxy = await tcpProxy(broker.url);
+      await using project = await tempProject({ 'tasks.mjs': source });
+      const ledger = join(project.folder, 'ledger');
+      await writeFile(ledger, '');
+      await using app = new Celery('client', { brokerUrl: broker.url, resultBackend: 'rpc://' });
+      const cancelled: unknown[] = [];
+      const receiver = await app.events.receiver({
+        handlers: { 'task-cancelled': ({ uuid }) => void cancelled.push(uuid) },
+      });
+      try {
+        await using worker = project.start(
+          ['worker', '-A', 'tasks', '-c', '2', '-E', '-l', 'DEBUG', '--without-gossip', '--without-mingle'],
+          { CELERY_BROKER_URL: proxy.url, LEDGER: ledger, CANCELS: cancels ? 'yes' : 'no' },
+        );
+        await worker.line(/ready\./);
+        const runs = async (name: string): Promise<string[]> =>
+          (await readFile(ledger, 'utf8')).split('\n').filter((line) => line.startsWith(`${name} `));
+        const name = cancels ? 'stubborn' : 'late';
+        const states: string[] = [];
+        const late = await app.sendTask(name);
+        const early = await app.sendTask('early');
+        const lateValue = late.get({ timeout: 60, onMessage: ({ state }) => states.push(state) });
+        await until(async () => (await runs(name)).length + (await runs('early')).length === 2, {
+          what: 'both to run',
+          withinSeconds: 30,
+        });
+        proxy.cut();
+        if (cancels) {
+          expect(await lateValue).toBe(true);
+          const pids = await runs(name);
+          expect(new Set(pids).size).toBe(2);
+          expect(states).toContain('RETRY');
+          await until(() => cancelled.length > 0, { what: 'the event', withinSeconds: 20 });
+          expect(cancelled).toEqual([late.id]);
+        } else {
+          await worker.line(/delivered again/, 30);
+        }
+        await appendFile(ledger, 'go now\n');
+        expect(await early.get({ timeout: 30 })).toBe(1);
+        if (!cancels) expect(await lateValue).toBe(1);
+        expect(await runs('early')).toHaveLength(1);
+        expect(await runs(name)).toHaveLength(cancels ? 2 : 1);
+        expect((await worker.stop()).code).toBe(0);
+        expect(await broker.depth('celery')).toBe(0);
+      } finally {
+        await receiver.close();
+      }
+    },
+  );
+});
