@@ -7,6 +7,7 @@ export {
   type Conf,
   type ConsumerContext,
   ConsumerStep,
+  type SecurityOptions,
   type Signals,
   type StepConsumer,
   type StepMessage,

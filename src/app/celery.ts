@@ -40,6 +40,7 @@ import { autodiscover, loadExport, loadModule } from './load-module.ts';
 import { loadNamed } from './named-settings.ts';
 import { addPeriodic, type PeriodicOptions } from './periodic.ts';
 import type { AppEvents, UserCommand } from './remote.ts';
+import { readSigning, type SecurityOptions } from './security.ts';
 import type { CeleryConfig, Config, ConfigInput } from './settings.ts';
 import { Steps } from './steps.ts';
 
@@ -255,6 +256,17 @@ export class Celery extends AppHost implements AsyncDisposable {
   /** Serializers of your own, and types of your own in JSON. Celery: `kombu.serialization`. */
   get serializers(): Serializers {
     return this.codecs;
+  }
+
+  /**
+   * Signs what this app sends and reads nothing unsigned: with `taskSerializer: 'auth'`, `acceptContent: ['auth']`, and
+   * `securityKey`, `securityCertificate` and `securityCertStore`, in the settings or here. Files are read when the app
+   * is first used; `app.loaded` rejects with {ImproperlyConfigured} when something is wrong with them.
+   * @example app.setupSecurity({ key: '/etc/app/me.key', cert: '/etc/app/me.pem', store: '/etc/app/trusted' });
+   * Celery: `setup_security`.
+   */
+  setupSecurity(options: SecurityOptions = {}): void {
+    this.codecs.sign(() => readSigning(options, this.config, this.system));
   }
 
   /** Compressions of your own. Celery: `kombu.compression`. */

@@ -2,7 +2,14 @@
  * The codec of an app over its life: made anew only when what it is made of changes, so that everybody who holds it
  * knows the serializers, compressions and types that users registered.
  */
-import { type Codec, type Compression, createCodec, type JsonType, type Serializer } from '../message/index.ts';
+import {
+  type Codec,
+  type Compression,
+  createCodec,
+  type JsonType,
+  type Serializer,
+  type SigningOptions,
+} from '../message/index.ts';
 import type { Config } from './settings.ts';
 
 /** `app.serializers`. Celery: `kombu.serialization`. */
@@ -48,6 +55,14 @@ export class Codecs implements Serializers {
 
   registerType(type: JsonType): void {
     this.#add((codec) => codec.registerType(type));
+  }
+
+  /** The serializer `auth`; `read` gives its keys when the settings are there. */
+  sign(read: () => SigningOptions): void {
+    this.#whenLoading(async () => {
+      const signing = read();
+      this.#add((codec) => codec.enableSigning(signing));
+    });
   }
 
   /** The codec for these settings. */

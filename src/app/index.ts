@@ -6,6 +6,7 @@ export { Connections, connectionOptions } from './connections.ts';
 export type { AppOptions } from './host.ts';
 export type { Selection } from './queues.ts';
 export { controlTopology, eventQueueOptions, type UserCommand } from './remote.ts';
+export type { SecurityOptions } from './security.ts';
 export { delayOf } from './send-task.ts';
 export { type CeleryConfig, type Config, type ConfigInput, settingNames } from './settings.ts';
 export { type Publishing, type RequestView, Signals } from './signals.ts';

@@ -88,6 +88,7 @@ export class Remote {
       codec,
       clock: this.clock,
       system,
+      serializer: config.taskSerializer,
       ...controlTopology(config),
     });
     return this.#mailbox;

@@ -3,7 +3,7 @@
  * Nothing here is shared between apps. Order of life: created → registered → `prepare` (loads optional packages) → used, synchronously.
  */
 import { Buffer } from 'node:buffer';
-import { ContentDisallowed, DecodeError, EncodeError, ImproperlyConfigured } from '../core/errors.ts';
+import { ContentDisallowed, DecodeError, EncodeError, ImproperlyConfigured, SecurityError } from '../core/errors.ts';
 import { tooLarge } from './compression/too-large.ts';
 import { type Compression, compressions } from './compression.ts';
 import { decodeText, isBinaryEncoding } from './serialization/charset.ts';
@@ -12,6 +12,9 @@ import { MsgpackSerializer } from './serialization/msgpack.ts';
 import { bytesSerializer, textSerializer } from './serialization/plain.ts';
 import type { RawValue, Serializer } from './serialization/serializer.ts';
 import { YamlSerializer } from './serialization/yaml.ts';
+import { createAuthSerializer } from './signing/auth-serializer.ts';
+import { createHeaderSigning, type HeaderSigning } from './signing/header-signature.ts';
+import { Signatures, type SigningKeys } from './signing/signatures.ts';
 
 /** How large a message may be; larger ones are refused before they are decoded. */
 export interface CodecLimits {
@@ -27,6 +30,19 @@ export interface CodecOptions {
   /** `acceptContent`: names or content types. Default `['json']`. Names registered later count from then on. */
   readonly accept?: Iterable<string> | undefined;
   readonly limits?: Partial<CodecLimits> | undefined;
+}
+
+/** How an app signs its messages, and what it asks of those it reads. */
+export interface SigningOptions {
+  readonly keys: SigningKeys;
+  /** What bodies are written in before they are signed. Default `json`. */
+  readonly serializer?: string | undefined;
+  /** Serializers that a signed body may have been written in. Default: every one that is known. */
+  readonly allowed?: Iterable<string> | undefined;
+  /** `sign` adds a signature of the headers, `require` refuses messages without one, too. Default `sign`. */
+  readonly headers?: 'off' | 'sign' | 'require' | undefined;
+  /** Only with `require`. Default: any age. */
+  readonly maxAgeMs?: number | undefined;
 }
 
 /** A value as it travels. */
@@ -69,6 +85,10 @@ export interface Codec {
   registerCompression(compression: Compression): void;
   /** Adds a type to JSON's typed values. Celery: `kombu.utils.json.register_type`. */
   registerType(type: JsonType): void;
+  /** Adds the serializer `auth`. @throws {ImproperlyConfigured} keys that do not fit, or a digest nobody knows. */
+  enableSigning(options: SigningOptions): void;
+  /** Signs and checks the headers of task messages. Undefined: nobody asked for it. */
+  readonly headerSigning: HeaderSigning | undefined;
   /** Content types of serializer names or content types. @throws {ImproperlyConfigured} an unknown name, or pickle. */
   contentTypes(names: Iterable<string>): ReadonlySet<string>;
   /**
@@ -108,6 +128,7 @@ class AppCodec implements Codec {
   readonly #compressions = new Map<string, Compression>();
   readonly #acceptNames: readonly string[];
   #accept: ReadonlySet<string> = new Set();
+  #headerSigning: HeaderSigning | undefined;
 
   constructor(options: CodecOptions) {
     this.limits = { ...defaultLimits, ...options.limits };
@@ -127,6 +148,10 @@ class AppCodec implements Codec {
 
   get accept(): ReadonlySet<string> {
     return this.#accept;
+  }
+
+  get headerSigning(): HeaderSigning | undefined {
+    return this.#headerSigning;
   }
 
   serialize(value: unknown, name: string): EncodedValue {
@@ -219,6 +244,17 @@ class AppCodec implements Codec {
     this.#json.registerType(type);
   }
 
+  enableSigning({ keys, serializer = 'json', allowed, headers = 'sign', maxAgeMs }: SigningOptions): void {
+    const signatures = new Signatures(keys);
+    this.contentTypes([serializer]);
+    const types = allowed === undefined ? undefined : this.contentTypes(allowed);
+    // A user's own serializer may be registered after this one.
+    const accept = (): ReadonlySet<string> => types ?? new Set(this.#byType.keys());
+    this.registerSerializer(createAuthSerializer(this, { signatures, serializer, accept }));
+    if (headers === 'off') return;
+    this.#headerSigning = createHeaderSigning({ signatures, isRequired: headers === 'require', maxAgeMs });
+  }
+
   contentTypes(names: Iterable<string>): ReadonlySet<string> {
     const types = new Set<string>();
     for (const name of names) {
@@ -253,6 +289,7 @@ class AppCodec implements Codec {
 
   #unknownSerializer(name: string): string {
     if (name === 'pickle') return pickleRefusal;
+    if (name === 'auth') return "The serializer 'auth' needs keys: call app.setupSecurity() where the app is made.";
     return `There is no serializer '${name.slice(0, 80)}'; known: ${[...this.#byName.keys()].join(', ')}.`;
   }
 
@@ -267,7 +304,7 @@ function guarded<T>(what: string, decode: () => T): T {
   try {
     return decode();
   } catch (error) {
-    if (error instanceof DecodeError || error instanceof ContentDisallowed) throw error;
+    if (error instanceof DecodeError || error instanceof SecurityError) throw error;
     throw new DecodeError(`The body cannot be read (${what}): ${messageOf(error)}`, { cause: error });
   }
 }

@@ -1,5 +1,5 @@
 /** The wire, pure: what other rooms may use. */
-export type { Codec, CodecLimits, CodecOptions, EncodedValue } from './codec.ts';
+export type { Codec, CodecLimits, CodecOptions, EncodedValue, SigningOptions } from './codec.ts';
 export { createCodec } from './codec.ts';
 export type { Compression } from './compression.ts';
 export type { ControlReply, ControlRequest, Hello, OutgoingControlReply } from './control-message.ts';
@@ -48,6 +48,7 @@ export {
   timeValue,
   uuidValue,
 } from './serialization/typed-values.ts';
+export { checkKeyType, readCertificate, type SignerCertificate } from './signing/certificate.ts';
 export { toOutgoing, withoutBrokerHeaders } from './task-again.ts';
 export type { Embed, OutgoingTask, SignatureMap, TaskBody, TaskMessage } from './task-message.ts';
 export { crashesHeader, decodeTask, decodeTaskBody, encodeTask } from './task-message.ts';

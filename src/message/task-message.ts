@@ -10,6 +10,7 @@ import { checkKey, headerValue } from './header-values.ts';
 import { formatIsoInstant, parseIsoInstant } from './iso-date.ts';
 import { pythonRepr, pythonTupleRepr } from './python-repr.ts';
 import type { RawValue } from './serialization/serializer.ts';
+import { signatureHeader } from './signing/header-signature.ts';
 import {
   argumentList,
   argumentMap,
@@ -167,7 +168,7 @@ export function encodeTask(task: OutgoingTask, codec: Codec): Envelope {
   if (encoded.compression !== undefined) headers.compression = encoded.compression;
   if (task.crashes !== undefined && task.crashes > 0) headers[crashesHeader] = task.crashes;
   if (task.headers !== undefined) addCustomHeaders(headers, task.headers);
-  return {
+  const envelope: Envelope = {
     properties: {
       contentType: encoded.contentType,
       contentEncoding: encoded.contentEncoding,
@@ -180,6 +181,8 @@ export function encodeTask(task: OutgoingTask, codec: Codec): Envelope {
     headers,
     body: encoded.body,
   };
+  if (codec.headerSigning !== undefined) headers[signatureHeader] = codec.headerSigning.sign(envelope);
+  return envelope;
 }
 
 /** Section 5.2, in its order, null for what is not set. */
@@ -212,6 +215,7 @@ export const reservedHeaders: ReadonlySet<string> = new Set([
   ...Object.keys(standardHeaders({ id: '', task: '', args: [], kwargs: {} })),
   'compression',
   crashesHeader,
+  signatureHeader,
 ]);
 
 function addCustomHeaders(headers: Record<string, unknown>, custom: Readonly<Record<string, unknown>>): void {
@@ -303,14 +307,18 @@ function withPart(error: unknown, task: OutgoingTask, serializer: string, codec:
  * @throws {InvalidTaskError} naming the field and its value, or saying that this is no task.
  * @throws {DecodeError} a body that is too large, or unreadable (protocol 1).
  * @throws {ContentDisallowed} protocol 1 in a content type that is not accepted.
+ * @throws {SecurityError} headers without the signature that is required.
  */
 export function decodeTask(envelope: Envelope, codec: Codec): TaskMessage {
   checkSize(envelope.body, codec);
   const headers = ownHeaders(envelope.headers);
   const properties = envelope.properties;
-  return 'task' in headers
-    ? decodeProtocol2(headers, properties)
-    : decodeProtocol1(headers, properties, envelope.body, codec);
+  const message =
+    'task' in headers
+      ? decodeProtocol2(headers, properties)
+      : decodeProtocol1(headers, properties, envelope.body, codec);
+  codec.headerSigning?.check(envelope, message.eta);
+  return message;
 }
 
 /** Own keys only: what a hostile table put into a prototype is not there. */

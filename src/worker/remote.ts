@@ -73,6 +73,7 @@ export async function openRemote(
         codec: app.codec,
         clock: app.remote.clock,
         system,
+        serializer: config.taskSerializer,
         ...controlTopology(config),
       }),
     );

@@ -51,6 +51,17 @@ export const own = {
       old: none,
     },
   ),
+  securitySignedHeaders: choice(
+    ['off', 'sign', 'require'],
+    'sign',
+    'After `app.setupSecurity()`: sign the headers of task messages too; `require` also refuses messages without it (those of Python, for one).',
+    { old: none },
+  ),
+  securityMaxAge: seconds(
+    undefined,
+    'With `require`: refuse messages that were signed longer ago, or whose eta is longer ago. Unset: never.',
+    { old: none, min: 1 },
+  ),
   workerHealthPort: count(undefined, 'Port of the health endpoint. Unset: none.', { old: none, max: 65_535 }),
   workerHealthHost: text('127.0.0.1', 'Address the health endpoint listens on.', { old: none }),
 } as const;
