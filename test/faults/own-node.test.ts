@@ -1,5 +1,7 @@
 /** Faults of the broker itself: one after the other. */
+import { startRabbitNode } from '../support/rabbitmq-node.ts';
 import { brokers } from './brokers.ts';
+import { nemesis } from './nemesis-row.ts';
 import { suite } from './scenario.ts';
 
-suite('with a broker that is not well', brokers, { atOnce: false });
+suite('with a broker that is not well', [...brokers, nemesis], { atOnce: false, open: startRabbitNode });

@@ -140,6 +140,82 @@ export const processes: readonly Scenario[] = [
     },
   },
   {
+    fault: 'QUIT twice with a soft shutdown timeout',
+    promise: 'the second ends the wait: the task goes back to the queue; exit 1',
+    tier: 'full',
+    isOurs: true,
+    judgesItself: true,
+    run: async (world) => {
+      const worker = await world.worker({ settings: { workerSoftShutdownTimeout: 60 } });
+      await world.publish({ count: 1, ms: 60_000 });
+      await until(() => world.verdict().started >= 1, { what: 'the task to run' });
+      worker.signal('SIGQUIT');
+      await worker.line(/Soft shutdown/);
+      const askedAt = performance.now();
+      worker.signal('SIGQUIT');
+      const { code } = await worker.ended;
+      const stopSeconds = seconds(performance.now() - askedAt);
+      expect(code, worker.output).toBe(1);
+      expect(stopSeconds).toBeLessThan(10);
+      if (world.variant.acks === 'late') await until(() => world.ready(), { what: 'the message to be back' });
+      return { stopSeconds };
+    },
+  },
+  {
+    fault: 'QUIT of an idle worker',
+    promise: 'ends at once; with workerEnableSoftShutdownOnIdle after workerSoftShutdownTimeout',
+    isOurs: true,
+    acks: 'late',
+    judgesItself: true,
+    run: async (world) => {
+      const soft = { workerSoftShutdownTimeout: 2 };
+      const [prompt, patient] = await Promise.all([
+        world.worker({ settings: soft, args: ['-c', '1'] }),
+        world.worker({
+          settings: { ...soft, workerEnableSoftShutdownOnIdle: true },
+          args: ['-n', 'patient@here', '-c', '1'],
+        }),
+      ]);
+      const [promptSeconds, patientSeconds] = await Promise.all(
+        [prompt, patient].map(async (worker) => {
+          const askedAt = performance.now();
+          worker.signal('SIGQUIT');
+          expect(await worker.ended, worker.output).toMatchObject({ code: 1, signal: undefined }); // cold, as asked
+          return seconds(performance.now() - askedAt);
+        }),
+      );
+      expect(prompt.output).not.toMatch(/Soft shutdown/);
+      expect(patient.output).toMatch(/Soft shutdown/);
+      expect(patientSeconds).toBeGreaterThanOrEqual(2);
+      expect(patientSeconds).toBeLessThan(8);
+      return { promptSeconds: promptSeconds ?? -1, patientSeconds: patientSeconds ?? -1 };
+    },
+  },
+  {
+    fault: 'a task that blocks its event loop for 10 s, heartbeat 4 s',
+    promise: 'the connection stays, and a ping is answered within a second',
+    tier: 'full',
+    isOurs: true,
+    acks: 'late',
+    run: async (world) => {
+      const worker = await world.worker({ settings: { brokerHeartbeat: 4 } });
+      await world.publish({ task: 'spin', count: 2, ms: 10_000 });
+      await until(() => world.verdict().started >= 2, { what: 'both children to spin' });
+      const ping = ['-A', 'tasks', 'inspect', 'ping', '-t', '1'];
+      let answered = 0;
+      while (world.verdict().ended === 0) {
+        const { code, stdout, stderr } = await world.command(ping);
+        expect(code, stdout + stderr).toBe(0);
+        answered += 1;
+      }
+      await world.drained();
+      expect(answered).toBeGreaterThan(1);
+      expect(worker.output).not.toMatch(/is lost|gone silent|Connection to broker lost/);
+      await world.stopWarmly(worker);
+      return { answered };
+    },
+  },
+  {
     fault: 'TERM and KILL while tasks retry',
     promise: 'no retry is lost on its way',
     losesRunning: true,

@@ -5,7 +5,7 @@
  */
 
 const tasksJs = `
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Celery } from 'celery-ts';
 
@@ -26,6 +26,16 @@ task('record', async (self, ms) => {
   if (ms > 0) await sleep(ms);
   note('end', self.request.id);
   return ms;
+});
+task('gate', async (self) => {
+  note('start', self.request.id);
+  while (!existsSync('open')) await sleep(20);
+  note('end', self.request.id);
+});
+task('spin', (self, ms) => {
+  note('start', self.request.id);
+  for (const until = Date.now() + ms; Date.now() < until; );
+  note('end', self.request.id);
 });
 task('twice', (self) => {
   note('start', self.request.id);
@@ -68,6 +78,7 @@ async function lane() {
     longestMs = Math.max(longestMs, performance.now() - startedAt);
     settled += 1;
     if (settled % Math.ceil(count / 10) === 0) console.log('settled ' + settled);
+    if (env.PACE_MS !== undefined) await sleep(Number(env.PACE_MS));
   }
 }
 await Promise.all(Array.from({ length: Number(env.WINDOW ?? 50) }, lane));
@@ -144,6 +155,7 @@ for n in range(count):
     longest = max(longest, time.monotonic() - started)
     if (n + 1) % max(1, -(-count // 10)) == 0:
         print(f"settled {n + 1}", flush=True)
+    time.sleep(int(os.environ.get("PACE_MS", 0)) / 1000)
 print("done " + json.dumps({**names, "longestMs": round(longest * 1000)}), flush=True)
 `;
 

@@ -2,19 +2,22 @@
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Closable } from '../../src/core/close-stack.ts';
 import { root } from '../support/build.ts';
-import { type RabbitNode, type RabbitNodeOptions, startRabbitNode } from '../support/rabbitmq-node.ts';
-import { concurrency, type Variant, World } from './world.ts';
+import type { RabbitNode } from '../support/rabbitmq-node.ts';
+import { type Broker, concurrency, type Variant, World } from './world.ts';
 
 export type Measures = Readonly<Record<string, number | string>>;
 
-export interface Scenario {
+export interface Scenario<B extends Broker = RabbitNode> {
   /** The fault, as in the table of `docs/reliability.md`. */
   readonly fault: string;
   /** What must be seen. */
   readonly promise: string;
-  /** `full`: not among the quick ones. */
-  readonly tier?: 'full';
+  /** `full`: not among the quick ones. `fast`: several rows in one, which the full tier has one by one. */
+  readonly tier?: 'fast' | 'full';
+  /** One of the variants is enough: the row is about something else than acknowledgement, or cannot say more early. */
+  readonly acks?: 'late' | 'early';
   /** The fault ends processes or connections under tasks that were acknowledged early: those in execution are lost. */
   readonly losesRunning?: true;
   /** The row judges its ledger itself, or has none. */
@@ -23,11 +26,11 @@ export interface Scenario {
   readonly mostDuplicates?: number;
   /** The promise is about celery-ts alone: its errors, exit codes, settings. */
   readonly isOurs?: true;
-  run(world: World): Promise<Measures>;
+  run(world: World<B>): Promise<Measures>;
 }
 
 export const isFull: boolean = process.env.FAULTS_TIER === 'full';
-const against = process.env.FAULTS_AGAINST === 'celery' ? 'celery' : 'celery-ts';
+export const against: Variant['against'] = process.env.FAULTS_AGAINST === 'celery' ? 'celery' : 'celery-ts';
 
 const variants: readonly Variant[] = isFull
   ? (['late', 'early'] as const).flatMap((acks) =>
@@ -35,36 +38,48 @@ const variants: readonly Variant[] = isFull
     )
   : [{ count: 200, acks: 'late', queueType: 'classic', against }];
 
-/** A suite over one node: at once, or one after the other where a row harms the node. */
-export function suite(
+/** A suite over one broker: at once, or one after the other where a row harms the broker. */
+export function suite<B extends Broker & Closable>(
   title: string,
-  scenarios: readonly Scenario[],
-  options: { readonly atOnce: boolean; readonly node?: RabbitNodeOptions },
+  scenarios: readonly Scenario<B>[],
+  options: {
+    readonly atOnce: boolean;
+    open(): Promise<B>;
+    /** Default: all. */
+    readonly queueType?: Variant['queueType'];
+  },
 ): void {
-  let node: RabbitNode | undefined;
+  let broker: B | undefined;
   beforeAll(async () => {
-    node = await startRabbitNode(options.node);
-  }, 120_000);
-  afterAll(() => node?.close(), 60_000);
-  const wanted = scenarios.filter(
-    ({ isOurs, tier }) => (isFull || tier !== 'full') && !(against === 'celery' && isOurs),
-  );
+    broker = await options.open();
+  }, 240_000);
+  afterAll(() => broker?.close(), 60_000);
   for (const variant of variants) {
+    if (isFull && variant.queueType !== (options.queueType ?? variant.queueType)) continue;
+    const wanted = scenarios.filter((scenario) => isWanted(scenario, variant));
+    if (wanted.length === 0) continue;
     describe(`${title}, ${against}, ${variant.acks} ack, ${variant.queueType} queue, ${variant.count} tasks`, () => {
       for (const scenario of wanted) {
         const title = `${scenario.fault}: ${scenario.promise}`;
-        it(title, { timeout: isFull ? 300_000 : 90_000, concurrent: options.atOnce }, async () => {
-          if (node === undefined) throw new Error('There is no node.');
-          await play(node, scenario, variant);
+        it(title, { timeout: isFull ? 400_000 : 90_000, concurrent: options.atOnce }, async () => {
+          if (broker === undefined) throw new Error('There is no broker.');
+          await play(broker, scenario, variant);
         });
       }
     });
   }
 }
 
-async function play(node: RabbitNode, scenario: Scenario, variant: Variant): Promise<void> {
+/** Python Celery is asked row by row, so that each has its answer. */
+function isWanted<B extends Broker>(scenario: Scenario<B>, variant: Variant): boolean {
+  if (scenario.acks !== undefined && scenario.acks !== variant.acks) return false;
+  if (against === 'celery') return scenario.tier !== 'fast' && scenario.isOurs !== true;
+  return scenario.tier === undefined || scenario.tier === (isFull ? 'full' : 'fast');
+}
+
+async function play<B extends Broker>(broker: B, scenario: Scenario<B>, variant: Variant): Promise<void> {
   const startedAt = performance.now();
-  await using world = await World.open(node, variant);
+  await using world = await World.open(broker, variant);
   const report = (measures: Measures): void => {
     const { concurrent, confirmed, duplicated, lost, recovered, refused, unexpected } = world.verdict();
     const counts = { confirmed, lost: lost.length, duplicated: duplicated.length, recovered: recovered.length };
@@ -77,6 +92,7 @@ async function play(node: RabbitNode, scenario: Scenario, variant: Variant): Pro
     measures = await scenario.run(world);
   } catch (error) {
     report({ failed: error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error) });
+    console.error(`${scenario.fault}:\n${world.lastWords}`);
     throw error;
   }
   report(measures);

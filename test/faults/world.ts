@@ -6,10 +6,11 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { connect } from 'amqplib';
 import { expect } from 'vitest';
 import { CloseStack } from '../../src/core/close-stack.ts';
 import { type TempProject, tempProject } from '../support/cli.ts';
-import { Program } from '../support/process.ts';
+import { type Ended, Program } from '../support/process.ts';
 import { findPython } from '../support/python.ts';
 import type { RabbitNode } from '../support/rabbitmq-node.ts';
 import { type TcpProxy, tcpProxy } from '../support/tcp-proxy.ts';
@@ -25,6 +26,9 @@ export interface Variant {
   readonly against: 'celery-ts' | 'celery';
 }
 
+/** What a stage needs of a node, or of a cluster. */
+export type Broker = Pick<RabbitNode, 'url' | 'management' | 'ctl'>;
+
 export interface WorkerOrders {
   /** Default: by way of the proxy. */
   readonly url?: string;
@@ -39,14 +43,16 @@ export interface PublisherOrders extends WorkerOrders {
   readonly task?: string;
   readonly window?: number;
   readonly bodyBytes?: number;
+  /** Between two publishes of one lane. */
+  readonly paceMs?: number;
 }
 
 /** Children of a worker process. */
 export const concurrency = 2;
 
-export class World implements AsyncDisposable {
+export class World<B extends Broker = RabbitNode> implements AsyncDisposable {
   readonly variant: Variant;
-  readonly node: RabbitNode;
+  readonly node: B;
   readonly proxy: TcpProxy;
   readonly vhost: string;
   /** Past the proxy. */
@@ -55,10 +61,11 @@ export class World implements AsyncDisposable {
   readonly ledgerFile: string;
   readonly #opened: CloseStack;
   readonly #python: string;
+  readonly #programs: Program[] = [];
   #publishers = 0;
 
   private constructor(
-    parts: Pick<World, 'variant' | 'node' | 'proxy' | 'vhost' | 'directUrl' | 'project'>,
+    parts: Pick<World<B>, 'variant' | 'node' | 'proxy' | 'vhost' | 'directUrl' | 'project'>,
     python: string,
     opened: CloseStack,
   ) {
@@ -74,7 +81,7 @@ export class World implements AsyncDisposable {
     writeFileSync(this.ledgerFile, '');
   }
 
-  static async open(node: RabbitNode, variant: Variant): Promise<World> {
+  static async open<B extends Broker>(node: B, variant: Variant): Promise<World<B>> {
     const opened = new CloseStack();
     const vhost = `faults-${randomBytes(4).toString('hex')}`;
     await node.management.addVhost(vhost);
@@ -83,13 +90,13 @@ export class World implements AsyncDisposable {
     const proxy = opened.adopt(await tcpProxy(directUrl));
     const project = opened.adopt(await tempProject(programs));
     const python = variant.against === 'celery' ? (await findPython()).path : '';
-    return new World({ variant, node, proxy, vhost, directUrl, project }, python, opened);
+    return new World<B>({ variant, node, proxy, vhost, directUrl, project }, python, opened);
   }
 
   /** Starts a worker of two children; resolves when it says that it is ready. */
   async worker(orders: WorkerOrders = {}): Promise<Program> {
     const worker = this.startWorker(orders);
-    await worker.line(/ ready\.$/, 30);
+    await worker.line(/ ready\.$/, 60);
     return worker;
   }
 
@@ -106,7 +113,7 @@ export class World implements AsyncDisposable {
 
   /** Starts a publisher; its orders go to the real broker unless told otherwise. */
   publisher(orders: PublisherOrders = {}): Program {
-    const { bodyBytes, count, ms, task, window } = orders;
+    const { bodyBytes, count, ms, paceMs, task, window } = orders;
     this.#publishers += 1;
     const env = {
       ...this.#env({ url: this.directUrl, ...orders }),
@@ -115,6 +122,7 @@ export class World implements AsyncDisposable {
       MS: String(ms ?? 0),
       ...(task === undefined ? {} : { TASK: task }),
       ...(window === undefined ? {} : { WINDOW: String(window) }),
+      ...(paceMs === undefined ? {} : { PACE_MS: String(paceMs) }),
       ...(bodyBytes === undefined ? {} : { BODY: String(bodyBytes) }),
     };
     return this.#keep(
@@ -127,8 +135,13 @@ export class World implements AsyncDisposable {
   /** Publishes all and waits for the end. Gives what became of them. */
   async publish(orders: PublisherOrders = {}): Promise<Record<string, number>> {
     const publisher = this.publisher(orders);
-    const line = await publisher.line(/^done /, 60);
+    const line = await publisher.line(/^done /, 120);
     return JSON.parse(line.slice('done '.length)) as Record<string, number>;
+  }
+
+  /** Runs `celery-ts …args` past the proxy, to its end. */
+  command(args: readonly string[], orders: WorkerOrders = {}): Promise<Ended> {
+    return this.project.run(args, this.#env({ url: this.directUrl, ...orders }));
   }
 
   verdict(): Verdict {
@@ -150,7 +163,7 @@ export class World implements AsyncDisposable {
   }
 
   /** Resolves when every confirmed task has ended; gives the seconds that took. */
-  async drained(withinSeconds = 30): Promise<number> {
+  async drained(withinSeconds = this.variant.count >= 1_000 ? 120 : 30): Promise<number> {
     const startedAt = performance.now();
     await until(() => this.verdict().lost.length === 0, {
       what: 'every confirmed task to end',
@@ -162,7 +175,8 @@ export class World implements AsyncDisposable {
 
   /** Resolves when the work queue holds nothing, unacknowledged messages included. */
   async emptied(withinSeconds = 15): Promise<void> {
-    await until(async () => (await this.messages()) === 0, { what: 'the queue to be empty', withinSeconds });
+    const isEmpty = async (): Promise<boolean> => (await this.messages()) === 0 && (await this.ready()) === 0;
+    await until(isEmpty, { what: 'the queue to be empty', withinSeconds, everyMs: 100 });
   }
 
   /** TERM; the worker must end with 0, leave no children, and nothing unacknowledged. */
@@ -174,7 +188,23 @@ export class World implements AsyncDisposable {
     await this.emptied();
   }
 
-  /** In the work queue, unacknowledged ones included. */
+  /** What the work queue itself says it could deliver now; undefined when there is no such queue. */
+  async ready(): Promise<number | undefined> {
+    const connection = await connect(`${this.node.url}/${this.vhost}`);
+    try {
+      connection.on('error', () => undefined);
+      const channel = await connection.createChannel();
+      channel.on('error', () => undefined);
+      const { messageCount } = await channel.checkQueue('work');
+      return messageCount;
+    } catch {
+      return undefined;
+    } finally {
+      await connection.close().catch(() => undefined);
+    }
+  }
+
+  /** In the work queue, unacknowledged ones included. Of a quorum queue this is half a second old. */
   async messages(): Promise<number | undefined> {
     const rows = await this.node.management.queues(this.vhost);
     return rows.find(({ name }) => name === 'work')?.messages;
@@ -197,7 +227,15 @@ export class World implements AsyncDisposable {
     return new Program(command, args, { cwd: this.project.folder, env });
   }
 
+  /** What each program said last, for a row that failed. */
+  get lastWords(): string {
+    return this.#programs
+      .map(({ isRunning, output, pid }) => `-- ${pid}${isRunning ? '' : ', ended'}\n${output.slice(-2_000)}`)
+      .join('\n');
+  }
+
   #keep(program: Program): Program {
+    this.#programs.push(program);
     this.#opened.defer(() => program[Symbol.asyncDispose]());
     return program;
   }

@@ -20,6 +20,8 @@ export interface RabbitNodeOptions {
   readonly config?: Readonly<Record<string, string | number | boolean>>;
   /** Default 60 s. */
   readonly startSeconds?: number;
+  /** Nodes that are to know each other: one secret, and one epmd, which is not the node's to start or end. */
+  readonly cluster?: { readonly cookie: string; readonly epmdPort: number };
 }
 
 export interface RabbitNode extends AsyncDisposable {
@@ -45,7 +47,7 @@ export interface RabbitNode extends AsyncDisposable {
 const execFileAsync = promisify(execFile);
 
 const watchdog = `
-epmd -port "$ERL_EPMD_PORT" -address 127.0.0.1 </dev/null &
+[ -n "$CELERY_TEST_EPMD_IS_SHARED" ] || epmd -port "$ERL_EPMD_PORT" -address 127.0.0.1 </dev/null &
 "$CELERY_TEST_RABBITMQ_SCRIPT" </dev/null &
 echo $! >node.pid
 cat >/dev/null
@@ -69,10 +71,14 @@ export async function startRabbitNode(options: RabbitNodeOptions = {}): Promise<
   if (script === undefined) throw new Error('There is no rabbitmq-server on PATH.');
 
   const home = await mkdtemp(join(tmpdir(), 'celery-ts-rabbit-'));
-  const [port, managementPort, distPort, epmdPort] = await freePorts(4);
+  const [port, managementPort, distPort, ownEpmdPort] = await freePorts(4);
+  const epmdPort = options.cluster?.epmdPort ?? ownEpmdPort;
   const nodeName = `test-${randomBytes(4).toString('hex')}@localhost`;
   const logFile = join(home, 'output.log');
   await writeFolders(home, { port, managementPort, ...options });
+  if (options.cluster !== undefined) {
+    await writeFile(join(home, '.erlang.cookie'), options.cluster.cookie, { mode: 0o400 });
+  }
 
   const env: NodeJS.ProcessEnv = {
     PATH: process.env.PATH,
@@ -80,10 +86,11 @@ export async function startRabbitNode(options: RabbitNodeOptions = {}): Promise<
     LANG: 'C.UTF-8',
     CELERY_TEST_RUN: process.env.CELERY_TEST_RUN,
     ERL_EPMD_PORT: String(epmdPort),
+    CELERY_TEST_EPMD_IS_SHARED: options.cluster === undefined ? '' : 'yes',
     ERL_CRASH_DUMP_SECONDS: '0',
     CELERY_TEST_RABBITMQ_SCRIPT: script,
     RABBITMQ_ALLOW_INPUT: '1', // run the VM in place of the script: the pid is the node's
-    RABBITMQ_SERVER_START_ARGS: '-noinput',
+    RABBITMQ_SERVER_START_ARGS: '-noinput -rabbit quorum_tick_interval 500', // counts of quorum queues come by that tick
     RABBITMQ_NODENAME: nodeName,
     RABBITMQ_DIST_PORT: String(distPort),
     RABBITMQ_MNESIA_BASE: join(home, 'data'),
@@ -190,8 +197,10 @@ async function endGroup(child: ChildProcess): Promise<void> {
   await gone;
 }
 
-async function freePorts(count: 4): Promise<[number, number, number, number]>;
-async function freePorts(count: number): Promise<number[]> {
+/** Ports of the loopback that nobody listens on. */
+export async function freePorts(count: 1): Promise<[number]>;
+export async function freePorts(count: 4): Promise<[number, number, number, number]>;
+export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
       const server = createServer();
