@@ -25,12 +25,14 @@ export function logOutcome(log: Logger, request: Request, outcome: Outcome): voi
     case 'rejected':
       log.warn({ ...fields, requeue: outcome.requeue, reason: outcome.reason }, 'Task rejected');
       return;
-    case 'undecodable':
+    case 'undecodable': {
+      const { body } = request.delivery.envelope;
       log.error(
-        { ...fields, reason: outcome.reason },
+        { ...fields, reason: outcome.reason, sizeBytes: body.byteLength, head: headOf(body) },
         'The body of a message cannot be read; it is rejected without requeue',
       );
       return;
+    }
     case 'timed out':
       log.error({ ...fields, limitSeconds: outcome.limitSeconds }, 'Task exceeded its hard time limit');
       return;
@@ -48,4 +50,10 @@ export function logOutcome(log: Logger, request: Request, outcome: Outcome): voi
     default:
       outcome satisfies never;
   }
+}
+
+/** The first 200 bytes, control characters escaped, so that a hostile body cannot write into the log. */
+export function headOf(body: Uint8Array): string {
+  const head = Buffer.from(body.buffer, body.byteOffset, Math.min(body.byteLength, 200)).toString('latin1');
+  return JSON.stringify(head).slice(1, -1);
 }

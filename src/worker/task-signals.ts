@@ -1,4 +1,5 @@
 /** The signals about tasks that the worker's main process sends: it saw the message, or nobody else is left to tell. */
+import type { Delivery } from '../amqp/index.ts';
 import type { Celery, RequestView } from '../app/index.ts';
 import type { CeleryError } from '../core/errors.ts';
 import { decodeTaskBody, type TaskMessage, tracebackText } from '../message/index.ts';
@@ -32,4 +33,10 @@ export function signalFailure(app: Celery, { delivery, message, task }: Request,
 
 function viewOf(message: TaskMessage): RequestView {
   return { id: message.id, task: message.task, headers: message.headers };
+}
+
+/** A message that cannot be read, here or where it should have run. */
+export function signalRejected(app: Celery, sender: unknown, { envelope }: Delivery, exc: Error): void {
+  const { taskRejected } = app.signals;
+  if (taskRejected.hasReceivers) void taskRejected.send(sender, { message: envelope, exc });
 }

@@ -107,6 +107,7 @@ describe('a celery-ts worker that reads signed messages only', () => {
       'tasks.ts': `import { Celery } from 'celery-ts';
 export const app = new Celery('tasks', ${JSON.stringify(settings)});
 app.setupSecurity({ key: ${JSON.stringify(ours.key)}, cert: ${JSON.stringify(ours.cert)}, store: 'store' });
+app.signals.taskRejected.connect(({ exc }) => console.log('rejected with ' + exc.name));
 app.task('tasks.echo', (value: unknown) => value);
 `,
     });
@@ -128,7 +129,10 @@ app.task('tasks.echo', (value: unknown) => value);
     });
 
     await plain.sendTask('tasks.echo', [1]);
-    await worker.line(/Content of type 'application\/json' is refused/, 20);
+    expect(await worker.line(/Content of type 'application\/json' is refused/, 20)).toMatch(
+      /"sizeBytes":\d+,"head":"\[\[1\]/,
+    );
+    await worker.line(/rejected with DecodeError/, 20);
     await unknown.sendTask('tasks.echo', [1]);
     await worker.line(/Unknown certificate 'stranger \d+'/, 20);
     await known.sendTask('tasks.echo', [1], { headers: { spoil: true } });

@@ -9,9 +9,10 @@ import type { Logger, System } from '../../core/system.ts';
 import type { EventDispatcher } from '../../events/index.ts';
 import { exceptionRepr, type TaskMessage } from '../../message/index.ts';
 import { announces } from '../announce.ts';
+import { headOf } from '../outcome-log.ts';
 import type { Request } from '../request.ts';
 import type { Revoked } from '../revoked.ts';
-import { signalRevoked } from '../task-signals.ts';
+import { signalRejected, signalRevoked } from '../task-signals.ts';
 import type { TaskCounts } from './counts.ts';
 import type { TaskResults } from './results.ts';
 
@@ -75,18 +76,11 @@ export class Refusals {
         queue: delivery.queue,
         contentType: properties.contentType,
         sizeBytes: delivery.oversize ?? body.byteLength,
-        ...(delivery.oversize === undefined ? { head: escaped(body) } : {}),
+        ...(delivery.oversize === undefined ? { head: headOf(body) } : {}),
       },
       'A message is not a task that can be read; it is rejected without requeue',
     );
-    const { taskRejected } = app.signals;
-    if (taskRejected.hasReceivers) void taskRejected.send(this, { message: delivery.envelope, exc: error });
+    signalRejected(app, this, delivery, error);
     delivery.reject({ requeue: false });
   }
-}
-
-/** The first 200 bytes, control characters escaped, so that a hostile body cannot write into the log. */
-function escaped(body: Uint8Array): string {
-  const head = Buffer.from(body.buffer, body.byteOffset, Math.min(body.byteLength, 200)).toString('latin1');
-  return JSON.stringify(head).slice(1, -1);
 }

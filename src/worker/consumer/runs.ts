@@ -10,6 +10,7 @@ import type { Delivery } from '../../amqp/index.ts';
 import type { Celery } from '../../app/index.ts';
 import {
   type CeleryError,
+  DecodeError,
   Reject,
   Retry,
   TaskRevokedError,
@@ -25,7 +26,7 @@ import { logOutcome } from '../outcome-log.ts';
 import type { Pool } from '../pool/pool.ts';
 import type { Request } from '../request.ts';
 import { type Settlement, settlementOf } from '../settle.ts';
-import { signalFailure, signalRevoked } from '../task-signals.ts';
+import { signalFailure, signalRejected, signalRevoked } from '../task-signals.ts';
 import type { TaskCounts } from './counts.ts';
 import type { Refusals } from './refusals.ts';
 import type { TaskResults } from './results.ts';
@@ -203,7 +204,10 @@ export class Runs {
 
   #close(request: Request, outcome: Outcome, settlement: Settlement): void {
     const { app, counts, events, onSucceeded } = this.#given;
-    if (outcome.kind === 'undecodable') counts.rejected += 1;
+    if (outcome.kind === 'undecodable') {
+      counts.rejected += 1;
+      signalRejected(app, this, request.delivery, new DecodeError(outcome.reason));
+    }
     if (outcome.kind === 'succeeded') onSucceeded(request);
     logOutcome(this.#log, request, outcome);
     const failure = this.#failureOf(request, outcome);

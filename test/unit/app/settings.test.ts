@@ -164,8 +164,10 @@ describe('the table', () => {
       workerControlAllow: undefined,
       workerHealthPort: undefined,
       workerHealthHost: '127.0.0.1',
+      securitySignedHeaders: 'sign',
+      securityMaxAge: undefined,
     });
-    expect(settingNames).toHaveLength(rows.length + 14);
+    expect(settingNames).toHaveLength(rows.length + 16);
   });
 
   it('takes its own defaults as values', () => {
