@@ -43,7 +43,7 @@ describe('a block marked as runnable', () => {
     'does what it says: $title',
     async ({ block }) => {
       const cwd = workspace.folderOf(block.page);
-      await using broker = await startBroker();
+      await using broker = await startBroker({ strict: true });
       const env = { NO_COLOR: '1', ...(usesTasks(block) ? { CELERY_BROKER_URL: broker.url } : {}) };
       await using worker = usesTasks(block)
         ? new Program(process.execPath, [bin, 'worker', '-A', './tasks.ts', '-P', 'async', '-l', 'INFO'], { cwd, env })

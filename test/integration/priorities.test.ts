@@ -119,7 +119,7 @@ describe('worker_prefetch_multiplier', () => {
 
 describe('a late acknowledgement', () => {
   it('waits until every message that the task caused is confirmed', async () => {
-    await using broker = await startBroker();
+    await using broker = await startBroker({ strict: true });
     await using app = new Celery('late', { brokerUrl: broker.url, resultBackend: 'cache+memory://' });
     const order: string[] = [];
     app.task('effect', () => void order.push('effect'));
@@ -153,7 +153,7 @@ describe('a late acknowledgement', () => {
 
 describe('an early acknowledgement', () => {
   it('comes when the body begins: what is fetched and waits for a slot is still with the broker', async () => {
-    await using broker = await startBroker();
+    await using broker = await startBroker({ strict: true });
     await using app = new Celery('early', { brokerUrl: broker.url, taskAcksLate: false, taskIgnoreResult: true });
     let running = 0;
     let go = (): void => undefined;

@@ -177,15 +177,15 @@ describe('self.retry()', () => {
       if (retries < 4) throw self.retry({ countdown: retries % 2 === 0 ? 0 : 3 });
       return [retries, self.request.deliveryInfo.routingKey];
     });
-    const result = await app.sendTask('mortal');
     {
-      // Nobody consumes `short`; declaring both is the worker's business.
+      // Nobody consumes `short`; what dies there needs its place before.
       const connection = await connect(broker.url);
       const channel = await connection.createChannel();
       await channel.assertQueue('late', { durable: true });
       await connection.close();
-      await sleep(300);
     }
+    const result = await app.sendTask('mortal');
+    await sleep(300);
     await using _worker = await startWorker(app, { queues: ['late'] });
     expect(await result.get({ timeout: 20 })).toEqual([4, 'late']);
     expect(deaths).toEqual([true, false, true, false, true]);

@@ -2,6 +2,7 @@
  * Which broker the tests run on: the first of `CELERY_TEST_BROKER_URL`, Docker, `rabbitmq-server` on PATH, and the
  * embedded broker, which needs nothing but Node. `CELERY_TEST_NO_RABBITMQ=1` goes straight to the last;
  * `CELERY_TEST_REQUIRE_RABBITMQ=1` fails rather than take it.
+ * The embedded broker is strict: it refuses what RabbitMQ's newest version refuses.
  * Chosen and started once a run; what is offered is plain data, so that it can be handed to other processes.
  * Knows nothing of vitest: `bench/` chooses by the same rules.
  */
@@ -21,7 +22,7 @@ export type BrokerOffer =
       /** What the names of this run's vhosts begin with. */
       readonly prefix: string;
     }
-  | { readonly kind: 'embedded' };
+  | { readonly kind: 'embedded'; readonly isStrict: boolean };
 
 export interface ChosenBroker {
   readonly offer: BrokerOffer;
@@ -48,7 +49,7 @@ export async function chooseBroker(note: (sentence: string) => void = () => unde
 
 async function firstOf(note: (sentence: string) => void): Promise<ChosenBroker> {
   const embedded: ChosenBroker = {
-    offer: { kind: 'embedded' },
+    offer: { kind: 'embedded', isStrict: true },
     sentence: 'the embedded broker',
     close: async () => undefined,
   };

@@ -25,12 +25,12 @@ export interface TestBroker extends AsyncDisposable {
 
 /** A fresh broker or vhost. Close it at the end. */
 export function openBroker(offer: BrokerOffer): Promise<TestBroker> {
-  return offer.kind === 'embedded' ? openEmbedded() : openVhost(offer);
+  return offer.kind === 'embedded' ? openEmbedded(offer.isStrict) : openVhost(offer);
 }
 
-async function openEmbedded(): Promise<TestBroker> {
+async function openEmbedded(strict: boolean): Promise<TestBroker> {
   const { startBroker } = await import('celery-ts/broker');
-  const broker = await startBroker();
+  const broker = await startBroker({ strict });
   return describe({
     url: broker.url,
     kind: 'embedded',
