@@ -2,7 +2,7 @@
  * A channel for hands-on work, of the command line's shell and of whoever moves messages: what AMQP offers, one word at
  * a time. A question that the broker refuses closes the channel; the next one gets a fresh one.
  */
-import type { Channel, GetMessage } from 'amqplib';
+import type { Channel, ConsumeMessage, GetMessage } from 'amqplib';
 import type { DeliveryInfo, Envelope } from '../core/envelope.ts';
 import { codeOf, replyCode } from './broker-errors.ts';
 import type { Connection, OpenedChannel } from './connection.ts';
@@ -119,52 +119,91 @@ export class Hands {
   }
 }
 
-/** What the broker says it is: product and version, `RabbitMQ` and `3.13.7`. */
-export async function brokerVersion(connection: Connection): Promise<{ product: string; version: string }> {
+/** What a broker says it is: `RabbitMQ`, `3.13.7`, `rabbit@host`. Empty where it does not say. */
+export interface BrokerVersion {
+  readonly product: string;
+  readonly version: string;
+  readonly cluster: string;
+}
+
+export async function brokerVersion(connection: Connection): Promise<BrokerVersion> {
   return onChannel(connection, async ({ channel }) => {
     const raw: unknown = channel.connection;
-    const { product, version } = propertiesOf(raw) ?? {};
-    return { product: String(product ?? ''), version: String(version ?? '') };
+    const { cluster_name: cluster, product, version } = propertiesOf(raw) ?? {};
+    return { product: String(product ?? ''), version: String(version ?? ''), cluster: String(cluster ?? '') };
   });
 }
 
-function propertiesOf(raw: unknown): { readonly product?: unknown; readonly version?: unknown } | undefined {
+interface ServerProperties {
+  readonly product?: unknown;
+  readonly version?: unknown;
+  readonly cluster_name?: unknown;
+}
+
+function propertiesOf(raw: unknown): ServerProperties | undefined {
   if (typeof raw !== 'object' || raw === null) return undefined;
   if ('serverProperties' in raw && typeof raw.serverProperties === 'object') return raw.serverProperties ?? undefined;
   return 'connection' in raw ? propertiesOf(raw.connection) : undefined;
 }
 
-/** The first messages of a queue, in order, which stay there; and how many there are. */
+/** The first messages of a queue, in order, which stay there. */
 export interface Peeked {
   readonly messages: readonly { readonly envelope: Envelope; readonly info: DeliveryInfo }[];
+  /** How many were ready before the look. */
   readonly total: number;
 }
 
+/** A broker that sends nothing for so long has sent what it wants to. That says nothing of what else is there. */
+const peekQuietMs = 1000;
+/** AMQP counts them in two bytes. */
+const mostPrefetch = 65_535;
+
 /**
- * Looks at the first messages of a queue. They are taken and put back in their places, and marked as redelivered.
+ * Looks at the first messages of a queue, up to `limit`. They are consumed, and given back by closing the channel, not
+ * one by one: a quorum queue puts what is rejected behind all others, where a message that waits for its time would
+ * wait longer, and what a channel leaves behind at its end back in front, in order. Dying meanwhile does the same.
+ * They are marked as redelivered. Fewer than `total` and `limit` may be seen: some moved on, or somebody else has them.
  * @returns undefined when there is no such queue.
  */
 export async function peekQueue(connection: Connection, queue: string, limit: number): Promise<Peeked | undefined> {
   return onChannel(connection, async (opened) => {
-    const found: TakenMessage[] = [];
+    const subject = `Queue '${queue}'`;
     try {
-      const { messageCount: total } = await ask(opened, `Queue '${queue}'`, (channel) => channel.checkQueue(queue));
-      while (found.length < limit) {
-        const message = await ask(opened, `Queue '${queue}'`, (channel) => channel.get(queue));
-        if (message === false) break;
-        found.push(taken(message));
-      }
-      return { messages: found, total };
+      const { messageCount: total } = await ask(opened, subject, (channel) => channel.checkQueue(queue));
+      const wanted = Math.min(total, limit, mostPrefetch);
+      if (wanted === 0) return { messages: [], total };
+      const messages: Peeked['messages'][number][] = [];
+      await new Promise<void>((resolve, reject) => {
+        let cancel = connection.system.after(peekQuietMs, resolve);
+        const onMessage = (message: ConsumeMessage | null): void => {
+          cancel();
+          if (message !== null) messages.push(seen(message));
+          if (message === null || messages.length >= wanted) return resolve(); // null: the queue was deleted
+          cancel = connection.system.after(peekQuietMs, resolve);
+        };
+        const consume = async (): Promise<void> => {
+          await ask(opened, subject, (channel) => channel.prefetch(wanted));
+          await ask(opened, subject, (channel) => channel.consume(queue, onMessage));
+        };
+        opened.channel.once('close', resolve);
+        consume().catch((error: unknown) => {
+          cancel();
+          reject(error);
+        });
+      });
+      return { messages, total };
     } catch (error) {
       if (error instanceof Error && codeOf(error.cause) === replyCode.notFound) return undefined;
       throw error;
-    } finally {
-      if (found.length > 0 && opened.error === undefined && !opened.link.isOver) opened.channel.nackAll(true);
     }
   });
 }
 
-function taken({ content, fields, properties }: GetMessage): TakenMessage {
+function taken(message: GetMessage): TakenMessage {
+  return { ...seen(message), deliveryTag: message.fields.deliveryTag, left: message.fields.messageCount };
+}
+
+function seen({ content, fields, properties }: GetMessage | ConsumeMessage): Pick<TakenMessage, 'envelope' | 'info'> {
   const priority: unknown = properties.priority;
   return {
     envelope: { properties, headers: properties.headers ?? {}, body: content },
@@ -174,8 +213,6 @@ function taken({ content, fields, properties }: GetMessage): TakenMessage {
       priority: typeof priority === 'number' ? priority : undefined,
       redelivered: fields.redelivered,
     },
-    deliveryTag: fields.deliveryTag,
-    left: fields.messageCount,
   };
 }
 

@@ -9,9 +9,12 @@ import { callCommand } from './commands/call.ts';
 import { completionCommand } from './commands/completion.ts';
 import { controlCommand } from './commands/control.ts';
 import { eventsCommand } from './commands/events.ts';
+import { graphCommand } from './commands/graph.ts';
 import { initCommand } from './commands/init.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { listCommand } from './commands/list.ts';
+import { logtoolCommand } from './commands/logtool.ts';
+import { migrateCommand } from './commands/migrate.ts';
 import { multiCommand, multiWords, runMulti } from './commands/multi.ts';
 import { purgeCommand } from './commands/purge.ts';
 import { reportCommand } from './commands/report.ts';
@@ -36,8 +39,11 @@ const commands: readonly DefineCommand[] = [
   controlCommand,
   eventsCommand,
   multiCommand,
+  graphCommand,
+  logtoolCommand,
   purgeCommand,
   listCommand,
+  migrateCommand,
   amqpCommand,
   brokerCommand,
   shellCommand,

@@ -130,6 +130,14 @@ export class Blueprint<Parent> {
     return [...own(-1), ...this.#fixed.flatMap((name, index) => [name, ...own(index)])];
   }
 
+  /** Each step, in the order of its start, with those that must be started before it: what `graph bootsteps` draws. */
+  get requirements(): ReadonlyMap<string, readonly string[]> {
+    const fixed = this.#fixed.map((name, index) => [name, this.#fixed.slice(Math.max(0, index - 1), index)] as const);
+    const own = this.#classes.map(({ name, requires }) => [name, requires] as const);
+    const all = new Map<string, readonly string[]>([...fixed, ...own]);
+    return new Map(this.order.map((name) => [name, all.get(name) ?? []]));
+  }
+
   /** The steps that were included, by name. */
   get steps(): ReadonlyMap<string, Step> {
     return new Map(this.#included.map(({ name, step }) => [name, step]));
@@ -230,6 +238,8 @@ interface Placed<Parent> {
   readonly name: string;
   readonly stepClass: StepClass<Parent>;
   readonly after: number;
+  /** Names of what must be started first. */
+  readonly requires: readonly string[];
 }
 
 /** By what they require, then as they were added; those that are `last` at the end. */
@@ -247,14 +257,16 @@ function inOrder<Parent>(
       throw new ImproperlyConfigured(`Steps of the ${blueprint} require each other in a circle: ${circle}.`);
     }
     let after = -1;
+    const requires: string[] = [];
     for (const required of stepClass.requires ?? []) {
       const known = typeof required === 'string' ? stepNamed(required, given) : (required as StepClass<Parent>);
       const point = known === undefined ? fixed.indexOf(lastPart(String(required))) : -1;
       if (known !== undefined) after = Math.max(after, place(known, [...path, stepClass]).after);
       else if (point !== -1) after = Math.max(after, point);
       else throw new ImproperlyConfigured(unknownStep(stepClass, String(required), given, fixed));
+      requires.push(known?.name ?? fixed[point] ?? String(required));
     }
-    const own: Placed<Parent> = { name: stepClass.name, stepClass, after };
+    const own: Placed<Parent> = { name: stepClass.name, stepClass, after, requires };
     placed.set(stepClass, own);
     return own;
   };

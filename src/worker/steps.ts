@@ -29,6 +29,15 @@ const consumerParts = [
   'Agent',
 ] as const;
 
+/** The worker's and the consumer's steps, each with what must be started before it. @throws {ImproperlyConfigured} */
+export function stepRequirements(app: Celery): Record<'worker' | 'consumer', ReadonlyMap<string, readonly string[]>> {
+  const { log } = app.system;
+  return {
+    worker: new Blueprint('worker', { steps: app.steps.worker, fixed: workerParts, log }).requirements,
+    consumer: new Blueprint('consumer', { steps: app.steps.consumer, fixed: consumerParts, log }).requirements,
+  };
+}
+
 export interface WorkerStepsOptions {
   readonly app: Celery;
   readonly nodeName: string;

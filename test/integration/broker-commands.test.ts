@@ -1,7 +1,10 @@
 /** Commands that look at the broker and change it: purge, list, amqp, migrate. */
+import { connect } from 'amqplib';
+import { Celery } from 'celery-ts';
 import { describe, expect, it } from 'vitest';
 import { testBroker } from '../support/broker.ts';
 import { tempProject } from '../support/cli.ts';
+import { until } from '../support/until.ts';
 
 const tasks = `
 import { Celery, Exchange, Queue } from 'celery-ts';
@@ -79,4 +82,36 @@ describe('celery-ts list', () => {
     const { stdout } = await project.run(['list', 'delayed', '-A', 'tasks', '-n', '1'], env);
     expect(stdout).toMatch(/mail +\S+Z +\d+ min \d+ s +tasks\.add +\S+\n3 tasks wait in the broker/);
   }, 60_000);
+
+  it('delayed: keeps hundreds in their order and to their times, however often it looks and however it ends', async () => {
+    await using broker = await testBroker();
+    await using project = await tempProject({ 'tasks.mjs': tasks });
+    const env = { CELERY_BROKER_URL: broker.url };
+    const app = new Celery('many', { broker: broker.url });
+    const count = 300;
+    const numbers = Array.from({ length: count }, (_, index) => index);
+    await Promise.all(numbers.map((number) => app.sendTask('tasks.add', [number, 1], { countdown: 12, queue: 'add' })));
+    await app.close();
+    const look = async (): Promise<string[]> => {
+      const { stdout } = await project.run(['list', 'delayed', '-A', 'tasks', '-j'], env);
+      const found: { total: number; tasks: { id: string }[] } = JSON.parse(stdout);
+      expect(found.total).toBe(count);
+      return found.tasks.map(({ id }) => id);
+    };
+    const first = await look();
+    expect(new Set(first).size).toBe(count);
+    await using killed = project.start(['list', 'delayed', '-A', 'tasks'], env);
+    killed.signal('SIGKILL');
+    await killed.ended;
+    expect(await look()).toEqual(first);
+    await until(async () => (await broker.depth('add')) === count, { what: 'all to be due', withinSeconds: 40 });
+    const connection = await connect(broker.url);
+    const channel = await connection.createChannel();
+    const arrived: unknown[] = [];
+    for (let message = await channel.get('add'); message !== false; message = await channel.get('add')) {
+      arrived.push(message.properties.headers?.id);
+    }
+    await connection.close();
+    expect(arrived).toEqual(first);
+  }, 90_000);
 });

@@ -130,7 +130,7 @@ async function delayedTasks(
   const connection = await app.connections.consuming();
   const tasks: DelayedTask[] = [];
   let total = 0;
-  // A quorum queue with a limit of deliveries (RabbitMQ 4 sets one) puts what was looked at behind the others.
+  // RabbitMQ 4 gives quorum queues a limit of deliveries, and a look would count as one.
   const major = Number.parseInt((await brokerVersion(connection)).version, 10);
   const isHidden = type === 'quorum' && !(major < 4);
   for (const { name } of delayLevels(type)) {

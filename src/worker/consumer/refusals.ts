@@ -9,7 +9,7 @@ import type { Logger, System } from '../../core/system.ts';
 import type { EventDispatcher } from '../../events/index.ts';
 import { exceptionRepr, type TaskMessage } from '../../message/index.ts';
 import { announces } from '../announce.ts';
-import { headOf } from '../outcome-log.ts';
+import { headOf, taskSentences } from '../outcome-log.ts';
 import type { Request } from '../request.ts';
 import type { Revoked } from '../revoked.ts';
 import { signalRejected, signalRevoked } from '../task-signals.ts';
@@ -37,10 +37,7 @@ export class Refusals {
     const { app, counts, events, log, results } = this.#given;
     const known = app.tasks.names().filter((name) => !name.startsWith('celery.'));
     const error = new NotRegistered(message.task, known);
-    log.error(
-      { task: message.task, taskId: message.id, known },
-      'A message names a task that is not registered here; it is rejected',
-    );
+    log.error({ task: message.task, taskId: message.id, known }, taskSentences.unregistered);
     counts.rejected += 1;
     const { signals } = app;
     events.send('task-failed', { uuid: message.id, exception: exceptionRepr(error) });
@@ -55,7 +52,7 @@ export class Refusals {
     const { app, events, log, results, revoked, system } = this.#given;
     const { message } = request;
     if (why === 'expired') revoked.add([message.id], system.now());
-    log.info({ task: request.name, taskId: request.id, why }, 'Task discarded');
+    log.info({ task: request.name, taskId: request.id, why }, taskSentences.discarded);
     signalRevoked(app, request, { expired: why === 'expired' });
     if (announces(events, request)) {
       const fields = { uuid: message.id, terminated: false, signum: null, expired: why === 'expired' };

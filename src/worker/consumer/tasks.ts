@@ -12,6 +12,7 @@ import { decodeTask, type TaskMessage, toError } from '../../message/index.ts';
 import type { ResultBackend } from '../../results/index.ts';
 import { type AnyTask, definition } from '../../task/index.ts';
 import { announceReceived, announces } from '../announce.ts';
+import { taskSentences } from '../outcome-log.ts';
 import type { Pool } from '../pool/pool.ts';
 import type { RateLimits } from '../rate-limits.ts';
 import { type RecentIds, successfulIds } from '../recent-ids.ts';
@@ -264,7 +265,7 @@ export class TaskService {
 
   #received(request: Request): void {
     const { app, events } = this.#given;
-    if (this.#isInfo) this.#log.info({ task: request.name, taskId: request.id }, 'Task received');
+    if (this.#isInfo) this.#log.info({ task: request.name, taskId: request.id }, taskSentences.received);
     signalReceived(app, this, request);
     if (announces(events, request)) announceReceived(events, request);
   }
