@@ -10,6 +10,7 @@ import {
   ImproperlyConfigured,
   OperationalError,
 } from '../core/errors.ts';
+import { explainTlsError } from './tls-errors.ts';
 import { type BrokerUrl, hostAndPort, maskedUrl } from './url.ts';
 
 /** AMQP reply codes that this room tells apart. */
@@ -79,19 +80,10 @@ export function explainConnectError(thrown: unknown, url: BrokerUrl, limitSecond
         `The broker at ${where} did not answer within ${limitSeconds} s. Check host, port and firewall in between.`,
         cause,
       );
-    case 'ERR_SSL_WRONG_VERSION_NUMBER':
-      return new OperationalError(
-        `The broker at ${where} does not speak TLS there. Use amqp://, or the port that does (5671).`,
-        cause,
-      );
     default:
   }
-  if (/CERT|SIGNATURE|ALTNAME|ISSUER|TLS|SSL/.test(systemCode)) {
-    return new OperationalError(
-      `The certificate of the broker at ${where} was not accepted (${systemCode}: ${error.message}). Give its authority as 'ca' in brokerUseSsl, or connect by the name it was made for.`,
-      cause,
-    );
-  }
+  const aboutTls = explainTlsError(error, url);
+  if (aboutTls !== undefined) return aboutTls;
   if (error.message.includes('Frame size') || error.message.startsWith('Expected ConnectionStart')) {
     return new OperationalError(`What answers at ${where} does not speak AMQP 0-9-1. Check host and port.`, cause);
   }

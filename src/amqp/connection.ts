@@ -17,7 +17,7 @@
 import { EventEmitter } from 'node:events';
 import type { Channel, ConfirmChannel } from 'amqplib';
 import { backoffMs } from '../core/backoff.ts';
-import { type CeleryError, ImproperlyConfigured, OperationalError } from '../core/errors.ts';
+import { CeleryError, ImproperlyConfigured, OperationalError } from '../core/errors.ts';
 import type { Logger, System } from '../core/system.ts';
 import { asError, needsAPerson } from './broker-errors.ts';
 import { Link, type LinkNews, type LinkSettings, openLink } from './link.ts';
@@ -300,7 +300,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
         if (!link.isOver) return link;
         throw link.lastError;
       } catch (thrown) {
-        const error = thrown instanceof OperationalError ? thrown : new OperationalError(asError(thrown).message);
+        const error = thrown instanceof CeleryError ? thrown : new OperationalError(asError(thrown).message);
         errors.push(error);
         this.#lastError = error;
         this.metrics.connectFailures += 1;

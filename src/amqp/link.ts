@@ -51,14 +51,16 @@ export async function openLink(
   const socketEnd = new AbortController(); // aborting destroys the socket, in whatever state it is
   const giveUp = (): void => socketEnd.abort();
   signal.addEventListener('abort', giveUp, { once: true });
-  const attempt = connect(addressOf(url, settings), {
+  const options = {
     ...tlsOptionsOf(url, settings),
     noDelay: true,
     keepAlive: true,
     signal: socketEnd.signal,
     clientProperties: { product: 'celery-ts', connection_name: settings.name, ...settings.clientProperties },
     credentials: credentialsOf(url, settings),
-  } as Parameters<typeof connect>[1]); // `signal` is an option of the socket that amqplib's types leave out
+  } as Parameters<typeof connect>[1]; // `signal` is an option of the socket that amqplib's types leave out
+  // Keys that cannot be used throw at once.
+  const attempt = Promise.resolve().then(() => connect(addressOf(url, settings), options));
   try {
     const late = (): Error => Object.assign(new Error('connect timed out'), { code: 'ETIMEDOUT' });
     const model = await within(attempt, limitSeconds * 1000, settings.system, late);

@@ -2,7 +2,7 @@
 import { Celery } from 'celery-ts';
 import { describe, expect, it } from 'vitest';
 import { testBroker } from '../support/broker.ts';
-import { lockedKey, makeCertificate } from '../support/certificates.ts';
+import { makeCertificate } from '../support/certificates.ts';
 import { tempProject } from '../support/cli.ts';
 import { pythonProject } from '../support/python.ts';
 
@@ -25,12 +25,12 @@ def app_of(name, digest='sha256'):
     app = Celery(name, broker=os.environ['BROKER'], backend='rpc://')
     app.conf.update(task_serializer='auth', result_serializer='auth', event_serializer='auth', accept_content=['auth'])
     d = os.path.dirname(__file__)
-    app.setup_security(key=f'{d}/me.key', cert=f'{d}/me.pem', store=f'{d}/store-*.pem', key_password='open sesame', digest=digest)
+    app.setup_security(key=f'{d}/me.key', cert=f'{d}/me.pem', store=f'{d}/store-*.pem', digest=digest)
     return app
 `;
 const pythonFiles = {
   'secured.py': python,
-  'me.key': lockedKey(theirs.key, 'open sesame'),
+  'me.key': theirs.key,
   'me.pem': theirs.cert,
   'store-ours.pem': ours.cert,
   'store-theirs.pem': theirs.cert,

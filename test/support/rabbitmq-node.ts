@@ -18,6 +18,8 @@ import { until } from './until.ts';
 export interface RabbitNodeOptions {
   /** More lines for `rabbitmq.conf`, `{ consumer_timeout: 1000 }` say. */
   readonly config?: Readonly<Record<string, string | number | boolean>>;
+  /** Beside the management plugin. */
+  readonly plugins?: readonly string[];
   /** Default 60 s. */
   readonly startSeconds?: number;
   /** Nodes that are to know each other: one secret, and one epmd, which is not the node's to start or end. */
@@ -186,7 +188,8 @@ async function writeFolders(
   const lines = Object.entries(config).map(([key, value]) => `${key} = ${value}`);
   await mkdir(join(home, 'log'));
   await writeFile(join(home, 'rabbitmq.conf'), `${lines.join('\n')}\n`);
-  await writeFile(join(home, 'plugins'), '[rabbitmq_management].\n');
+  const plugins = ['rabbitmq_management', ...(given.plugins ?? [])];
+  await writeFile(join(home, 'plugins'), `[${plugins.join(',')}].\n`);
 }
 
 /** Closing the watchdog's input makes it kill its group; it is part of the group, so its exit says all are gone. */
