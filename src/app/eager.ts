@@ -6,6 +6,7 @@ import type { Publication } from '../core/envelope.ts';
 import { Retry } from '../core/errors.ts';
 import type { System } from '../core/system.ts';
 import {
+  Abort,
   type Call,
   checkArguments,
   checkResult,
@@ -29,16 +30,11 @@ export type StoreEagerly = (result: EncodedResult) => Promise<void>;
  * Runs a message here, then what follows it: a retry or a replacement in its place, callbacks and links after it.
  * Gives the outcome of the task itself: of its last retry, or of what replaced it.
  */
-export async function applyEagerly(
-  host: ExecutionHost,
-  message: OutgoingTask,
-  signal: AbortSignal,
-  store: StoreEagerly,
-): Promise<Traced> {
+export async function applyEagerly(host: ExecutionHost, message: OutgoingTask, store: StoreEagerly): Promise<Traced> {
   const outcomes = new Map<string, Traced>();
   const run = async (one: OutgoingTask): Promise<Traced> => {
     const next: Next[] = [];
-    const traced = await traceMessage(host, one, signal, next, store);
+    const traced = await traceMessage(host, one, next, store);
     outcomes.set(one.id, traced);
     for (const follow of next) {
       if ('call' in follow) await run(callMessage(follow.call));
@@ -53,7 +49,6 @@ export async function applyEagerly(
 async function traceMessage(
   host: ExecutionHost,
   message: OutgoingTask,
-  signal: AbortSignal,
   next: Next[],
   store: StoreEagerly,
 ): Promise<Traced> {
@@ -79,7 +74,7 @@ async function traceMessage(
     isEager: true,
   };
   const states: Promise<void>[] = [];
-  const traced = await trace(collecting, job, signal, {
+  const traced = await trace(collecting, job, new Abort(), {
     ...silent,
     state: (result) => void states.push(store(result)),
   });

@@ -294,7 +294,6 @@ export abstract class AppHost implements TaskHost, ResultHost {
         rootId: currentRun()?.request.rootId ?? taskId,
         parentId: currentRun()?.request.id,
       },
-      new AbortController().signal,
       async (result) => backend?.store(result, { replyTo: undefined, correlationId: result.taskId }),
     );
     const { outcome } = traced.report;

@@ -6,6 +6,7 @@ import type { Signal } from '../core/signal.ts';
 import type { System } from '../core/system.ts';
 import type { Codec, OutgoingTask } from '../message/index.ts';
 import type { AnyTask, TaskRegistry, TaskRequest } from '../task/index.ts';
+import type { Abort } from './abort.ts';
 import type { Call } from './follow-ups.ts';
 import type { Job, Report, RunListener } from './outcome.ts';
 
@@ -49,5 +50,7 @@ export interface ExecutionHost {
 
 /** Runs the body of a job and says how it ended. Never rejects. */
 export interface Tracer {
-  run(job: Job, signal: AbortSignal, listener: RunListener): Promise<Report>;
+  run(job: Job, abort: Abort, listener: RunListener): Promise<Report>;
+  /** The end of a run by an error that came past its body: hooks, callbacks and result as if the body had thrown it. */
+  fail(job: Job, error: Error): Promise<Report>;
 }

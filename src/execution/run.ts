@@ -13,6 +13,7 @@ import {
   toOutgoing,
 } from '../message/index.ts';
 import { type AnyTask, BoundTask, definition, type RetryOptions, type Run, type TaskRequest } from '../task/index.ts';
+import type { Abort } from './abort.ts';
 import { expand } from './follow-ups.ts';
 import type { Address, ExecutionHost } from './host.ts';
 import type { EncodedResult, Job, RunListener } from './outcome.ts';
@@ -22,8 +23,10 @@ export class TaskRun implements Run {
   readonly task: AnyTask;
   readonly job: Job;
   readonly body: TaskBody;
-  readonly signal: AbortSignal;
+  readonly abort: Abort;
   readonly listener: RunListener;
+  /** Monotonic ms. */
+  readonly startedAt: number;
   readonly publications: Publication[] = [];
   readonly children: unknown[] = [];
   readonly pendingSends = new Set<Promise<unknown>>();
@@ -31,20 +34,14 @@ export class TaskRun implements Run {
   #request: TaskRequest | undefined;
   #self: BoundTask | undefined;
 
-  constructor(
-    host: ExecutionHost,
-    task: AnyTask,
-    job: Job,
-    body: TaskBody,
-    signal: AbortSignal,
-    listener: RunListener,
-  ) {
+  constructor(host: ExecutionHost, task: AnyTask, job: Job, body: TaskBody, abort: Abort, listener: RunListener) {
     this.host = host;
     this.task = task;
     this.job = job;
     this.body = body;
-    this.signal = signal;
+    this.abort = abort;
     this.listener = listener;
+    this.startedAt = host.system.monotonic();
   }
 
   /** Headers and properties, decoded. */
@@ -54,6 +51,14 @@ export class TaskRun implements Run {
       this.host.codec,
     );
     return this.#message;
+  }
+
+  get signal(): AbortSignal {
+    return this.abort.signal;
+  }
+
+  get runtimeSeconds(): number {
+    return (this.host.system.monotonic() - this.startedAt) / 1000;
   }
 
   get request(): TaskRequest {

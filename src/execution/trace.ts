@@ -15,6 +15,7 @@ import {
 } from '../message/index.ts';
 import {
   automaticDelaySeconds,
+  type BoundTask,
   definition,
   inRun,
   isOneOf,
@@ -22,6 +23,7 @@ import {
   retriesByItself,
   sendFailure,
 } from '../task/index.ts';
+import { Abort } from './abort.ts';
 import { type Ancestry, afterFailure, afterSuccess, type FollowUps } from './follow-ups.ts';
 import type { ExecutionHost, Tracer } from './host.ts';
 import type { EncodedResult, Job, Outcome, Report, RunListener } from './outcome.ts';
@@ -38,37 +40,46 @@ export interface Traced {
 
 export function createTracer(host: ExecutionHost): Tracer {
   return {
-    run: async (job, signal, listener) => (await trace(host, job, signal, listener)).report,
+    run: async (job, abort, listener) => (await trace(host, job, abort, listener)).report,
+    fail: async (job, error) => (await within(host, job, new Abort(), silent, (run) => end(run, error))).report,
   };
 }
 
 /** What `autoretryFor` never catches: the steering of a run, and what another run would meet again. */
 const neverRetried = [TaskPredicate, ArgumentsInvalid, ResultInvalid] as const;
 
+const silent: RunListener = { started: () => undefined, state: () => undefined, event: () => undefined };
+
 /** Runs a job. Never rejects: a failure of this program is reported as a failure of the task and logged. */
-export async function trace(
+export function trace(host: ExecutionHost, job: Job, abort: Abort, listener: RunListener): Promise<Traced> {
+  return within(host, job, abort, listener, async (run) => {
+    try {
+      return await succeed(run, await perform(run));
+    } catch (error) {
+      return await end(run, error);
+    }
+  });
+}
+
+/** Decodes the message's body and enters the context of its task. */
+async function within(
   host: ExecutionHost,
   job: Job,
-  signal: AbortSignal,
+  abort: Abort,
   listener: RunListener,
+  go: (run: TaskRun) => Promise<Traced>,
 ): Promise<Traced> {
   const task = host.tasks.get(job.task);
   let body: TaskBody;
   try {
     if (task === undefined) throw new Error(`no task named '${job.task}' is registered where it should run`);
-    body = await prepared(() => decodeTaskBody(job.headers, job.properties, job.body, host.codec));
+    const decoded = prepared(() => decodeTaskBody(job.headers, job.properties, job.body, host.codec));
+    body = isThenable(decoded) ? await decoded : decoded;
   } catch (error) {
     return without({ kind: 'undecodable', reason: toError(error).message }, 'REJECTED', error);
   }
-  const run = new TaskRun(host, task, job, body, signal, listener);
-  const startedAt = host.system.monotonic();
-  return inRun(run, async () => {
-    try {
-      return await succeed(run, await perform(run), startedAt);
-    } catch (error) {
-      return await end(run, error, startedAt);
-    }
-  });
+  const run = new TaskRun(host, task, job, body, abort, listener);
+  return inRun(run, () => go(run));
 }
 
 /** Signals and hooks, then the body, then the sends nobody awaited. */
@@ -88,7 +99,7 @@ async function perform(run: TaskRun): Promise<unknown> {
   if (options.beforeStart !== undefined) await options.beforeStart(run.self, job.id, body.args, body.kwargs);
   const checked = checkArguments(task.name, options, body.args, body.kwargs);
   const args = isThenable(checked) ? await checked : checked;
-  run.signal.throwIfAborted();
+  if (run.abort.reason !== undefined) throw run.abort.reason;
   const plain = call as (...all: unknown[]) => unknown;
   let value = selfForm === 'parameter' ? plain(run.self, ...args) : plain(...args);
   if (isThenable(value)) value = await value;
@@ -96,7 +107,7 @@ async function perform(run: TaskRun): Promise<unknown> {
   return checkResult(task.name, options, value);
 }
 
-async function succeed(run: TaskRun, value: unknown, startedAt: number): Promise<Traced> {
+async function succeed(run: TaskRun, value: unknown): Promise<Traced> {
   const { body, host, job, task } = run;
   const { callbacks = [], chain = [], chord } = body.embed;
   const results: EncodedResult[] = [];
@@ -108,10 +119,10 @@ async function succeed(run: TaskRun, value: unknown, startedAt: number): Promise
     const encoded = run.encode(job.id, 'SUCCESS', value);
     if (encoded !== undefined) results.push(encoded);
   }
-  const runtimeSeconds = (host.system.monotonic() - startedAt) / 1000;
+  const { runtimeSeconds } = run;
   const { options, resolved } = task[definition];
   const { args, kwargs } = body;
-  await hook(run, () => options.onSuccess?.(run.self, value, job.id, args, kwargs), options.onSuccess);
+  if (options.onSuccess !== undefined) await hook(run, options.onSuccess, value, job.id, args, kwargs);
   if (host.signals.taskSuccess.hasReceivers) await host.signals.taskSuccess.send(task, { result: value });
   await finish(run, 'SUCCESS', value);
   const resultRepr = pythonRepr(value, resolved().resultreprMaxsize);
@@ -123,9 +134,9 @@ async function succeed(run: TaskRun, value: unknown, startedAt: number): Promise
 }
 
 /** Everything but success. */
-async function end(run: TaskRun, thrown: unknown, startedAt: number): Promise<Traced> {
+async function end(run: TaskRun, thrown: unknown): Promise<Traced> {
   await drain(run).catch(() => undefined); // the body's own error says more than a send's
-  const error = run.signal.aborted && isAbortError(thrown) ? run.signal.reason : thrown;
+  const error = isAbortError(thrown) ? (run.abort.reason ?? thrown) : thrown;
   if (error instanceof Retry) return retried(run, error);
   if (error instanceof Ignore) {
     await post(run, 'IGNORED', error);
@@ -148,10 +159,10 @@ async function end(run: TaskRun, thrown: unknown, startedAt: number): Promise<Tr
       run.self.retry({ exc: error, countdown, ...(maxRetries === undefined ? {} : { maxRetries }) });
     } catch (next) {
       if (next instanceof Retry) return retried(run, next);
-      return failed(run, next, startedAt, resolved());
+      return failed(run, next, resolved());
     }
   }
-  return failed(run, error, startedAt, resolved());
+  return failed(run, error, resolved());
 }
 
 async function retried(run: TaskRun, retry: Retry): Promise<Traced> {
@@ -161,7 +172,7 @@ async function retried(run: TaskRun, retry: Retry): Promise<Traced> {
   const encoded = run.ignoresResult ? undefined : run.encode(job.id, 'RETRY', toError(reason), traceback);
   const { options } = task[definition];
   const { args, kwargs } = run.body;
-  await hook(run, () => options.onRetry?.(run.self, reason, job.id, args, kwargs, traceback), options.onRetry);
+  if (options.onRetry !== undefined) await hook(run, options.onRetry, reason, job.id, args, kwargs, traceback);
   if (host.signals.taskRetry.hasReceivers) await host.signals.taskRetry.send(task, { request: run.request, reason });
   await post(run, 'RETRY', retry);
   const delaySeconds =
@@ -177,7 +188,7 @@ async function retried(run: TaskRun, retry: Retry): Promise<Traced> {
   };
 }
 
-async function failed(run: TaskRun, thrown: unknown, startedAt: number, resolved: ResolvedOptions): Promise<Traced> {
+async function failed(run: TaskRun, thrown: unknown, resolved: ResolvedOptions): Promise<Traced> {
   const { body, host, job, task } = run;
   const error = toError(thrown);
   const traceback = tracebackText(thrown);
@@ -199,9 +210,9 @@ async function failed(run: TaskRun, thrown: unknown, startedAt: number, resolved
   } catch (problem) {
     await internalError(run, problem);
   }
-  const runtimeSeconds = (host.system.monotonic() - startedAt) / 1000;
+  const { runtimeSeconds } = run;
   const { args, kwargs } = body;
-  await hook(run, () => options.onFailure?.(run.self, error, job.id, args, kwargs, traceback), options.onFailure);
+  if (options.onFailure !== undefined) await hook(run, options.onFailure, error, job.id, args, kwargs, traceback);
   if (host.signals.taskFailure.hasReceivers) {
     await host.signals.taskFailure.send(task, { taskId: job.id, exception: error, args, kwargs, traceback });
   }
@@ -262,10 +273,9 @@ function taskIdOf(signature: unknown): string | undefined {
 
 /** `afterReturn` and the postrun signal: after success and failure. */
 async function finish(run: TaskRun, state: string, value: unknown, traceback?: string): Promise<void> {
-  const { body, job, self, task } = run;
-  const { options } = task[definition];
-  const call = () => options.afterReturn?.(self, state, value, job.id, body.args, body.kwargs, traceback);
-  await hook(run, call, options.afterReturn);
+  const { body, job, task } = run;
+  const { afterReturn } = task[definition].options;
+  if (afterReturn !== undefined) await hook(run, afterReturn, state, value, job.id, body.args, body.kwargs, traceback);
   await post(run, state, value);
 }
 
@@ -277,10 +287,13 @@ async function post(run: TaskRun, state: string, retval: unknown): Promise<void>
 }
 
 /** A hook that throws is a failure of the hook, not of the task. */
-async function hook(run: TaskRun, call: () => unknown, given: unknown): Promise<void> {
-  if (given === undefined) return;
+async function hook<A extends unknown[]>(
+  run: TaskRun,
+  call: (self: BoundTask, ...args: A) => unknown,
+  ...args: A
+): Promise<void> {
   try {
-    await call();
+    await call(run.self, ...args);
   } catch (error) {
     await internalError(run, error);
   }

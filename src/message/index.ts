@@ -51,4 +51,4 @@ export {
 export { checkKeyType, readCertificate, type SignerCertificate } from './signing/certificate.ts';
 export { toOutgoing, withoutBrokerHeaders } from './task-again.ts';
 export type { Embed, OutgoingTask, SignatureMap, TaskBody, TaskMessage } from './task-message.ts';
-export { crashesHeader, decodeTask, decodeTaskBody, encodeTask } from './task-message.ts';
+export { crashesHeader, decodeTask, decodeTaskBody, encodeTask, protocolHeaders } from './task-message.ts';

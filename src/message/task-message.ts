@@ -210,9 +210,14 @@ function standardHeaders(task: OutgoingTask): Record<string, unknown> {
   };
 }
 
+/** The headers that every message of protocol 2 has, in their order. */
+export const protocolHeaders: readonly string[] = Object.keys(
+  standardHeaders({ id: '', task: '', args: [], kwargs: {} }),
+);
+
 /** What the protocol or we have a word for; a custom header of that name would change the task. */
 export const reservedHeaders: ReadonlySet<string> = new Set([
-  ...Object.keys(standardHeaders({ id: '', task: '', args: [], kwargs: {} })),
+  ...protocolHeaders,
   'compression',
   crashesHeader,
   signatureHeader,

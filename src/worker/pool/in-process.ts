@@ -6,7 +6,15 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { SoftTimeLimitExceeded, Terminated, TimeLimitExceeded } from '../../core/errors.ts';
 import type { System } from '../../core/system.ts';
-import type { EncodedResult, Job, Outcome, Report, RunListener } from '../../execution/index.ts';
+import {
+  Abort,
+  type EncodedResult,
+  type Job,
+  type Outcome,
+  type Report,
+  type RunListener,
+} from '../../execution/index.ts';
+import { toError } from '../../message/index.ts';
 import { type Limited, LimitGuard, limitAt } from './limits.ts';
 import { LoopLag } from './loop-lag.ts';
 import { type LoadedTracer, type PoolKind, type PoolOptions, PoolStartError } from './options.ts';
@@ -70,7 +78,7 @@ class InProcessPool implements Pool {
     this.#size = Math.max(1, Math.floor(options.size));
     this.#outputBudget = new OutputBudget(this.#system);
     this.#limits = new LimitGuard<InProcessRun>(this.#system, () => this.#running, {
-      soft: (run) => run.controller.abort(new SoftTimeLimitExceeded()),
+      soft: (run) => run.abort.abort(new SoftTimeLimitExceeded()),
       hard: (run) => this.#onHardLimit(run),
     });
     this.#lag = new LoopLag(this.#system, (lagMs) => this.#onLag(lagMs));
@@ -165,7 +173,7 @@ class InProcessPool implements Pool {
     this.#refuse(reason);
     for (const run of this.#running) {
       run.verdict ??= { kind: 'returned', reason };
-      run.controller.abort(new Terminated(reason));
+      run.abort.abort(new Terminated(reason));
     }
     const cancel = this.#system.after(shutdownGraceMs, () => {
       for (const run of this.#running) this.#end(run, ended(run.verdict ?? { kind: 'returned', reason }));
@@ -220,7 +228,7 @@ class InProcessPool implements Pool {
     let report: Report;
     try {
       const running = this.#here.run(run, () =>
-        this.#loaded.tracer.run(run.job, run.controller.signal, run.isSettled ? silent : run),
+        this.#loaded.tracer.run(run.job, run.abort, run.isSettled ? silent : run),
       );
       const tookMs = this.#system.monotonic() - now;
       if (tookMs > (this.#longestStart?.tookMs ?? 0)) this.#longestStart = { run, tookMs };
@@ -259,7 +267,7 @@ class InProcessPool implements Pool {
   /** Reports at once. The slot is free when the body ends, or a little later without it. */
   #letGo(run: InProcessRun, reason: Error, outcome: Outcome): void {
     this.#settle(run, ended(outcome));
-    run.controller.abort(reason);
+    run.abort.abort(reason);
     this.#system.after(letGoMs, () => {
       if (!this.#running.has(run)) return;
       this.#log.warn(
@@ -277,19 +285,18 @@ class InProcessPool implements Pool {
       return;
     }
     run.hasStrayed = true;
-    void this.#failStrayed(run, error);
+    void this.#failStrayed(run, toError(error));
   }
 
-  /** A tracer that is given an aborted signal does not run the body and reports the failure with the signal's reason. */
-  async #failStrayed(run: InProcessRun, error: unknown): Promise<void> {
+  async #failStrayed(run: InProcessRun, error: Error): Promise<void> {
     let report: Report;
     try {
-      report = await this.#here.run(run, () => this.#loaded.tracer.run(run.job, AbortSignal.abort(error), silent));
+      report = await this.#here.run(run, () => this.#loaded.tracer.fail(run.job, error));
     } catch (problem) {
       report = brokenReport(problem);
     }
     this.#end(run, report);
-    run.controller.abort(error);
+    run.abort.abort(error);
   }
 
   #onLag(lagMs: number): void {
@@ -342,7 +349,7 @@ class InProcessPool implements Pool {
 class InProcessRun implements Limited, RunListener {
   readonly job: Job;
   readonly done: (report: Report) => void;
-  readonly controller = new AbortController();
+  readonly abort = new Abort();
   readonly #listener: RunListener;
   readonly #makeOutput: (run: InProcessRun) => TaskOutput;
   #output: TaskOutput | undefined;

@@ -7,11 +7,19 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { pino } from 'pino';
 import { ImproperlyConfigured, SoftTimeLimitExceeded, Terminated } from '../../core/errors.ts';
 import { nodeSystem, type System } from '../../core/system.ts';
-import type { EncodedResult, Job, Report, RunListener } from '../../execution/index.ts';
+import {
+  Abort,
+  type EncodedResult,
+  type Job,
+  type Report,
+  type RunListener,
+  type Tracer,
+} from '../../execution/index.ts';
+import { toError } from '../../message/index.ts';
 import type { LoadedTracer, LoadTracer } from './options.ts';
 import { captureOutput } from './output.ts';
 import { Claimant } from './prefork/claims.ts';
-import { brokenReport, silent } from './reports.ts';
+import { brokenReport } from './reports.ts';
 import { type StrayKind, watchStrayErrors } from './stray-errors.ts';
 import { ChildVoice, type TaskOutput } from './voice.ts';
 import {
@@ -87,7 +95,7 @@ export class ChildRuntime {
         return;
       }
       case 'abort':
-        this.#slots.get(message[1])?.controller.abort(abortReason(message[2], message[3]));
+        this.#slots.get(message[1])?.abort.abort(abortReason(message[2], message[3]));
         return;
       case 'exit':
         void this.#exit(0, shutdownMs);
@@ -96,7 +104,7 @@ export class ChildRuntime {
 
   /** The parent is gone: nobody wants what runs here any more. */
   hangUp(): void {
-    for (const slot of this.#slots.values()) slot.controller.abort(new Terminated('The worker is gone'));
+    for (const slot of this.#slots.values()) slot.abort.abort(new Terminated('The worker is gone'));
     void this.#exit(1, hangUpMs);
   }
 
@@ -161,18 +169,18 @@ export class ChildRuntime {
   async #run(seq: number, job: Job): Promise<void> {
     const slot = new Slot(seq, job, this.#system.monotonic(), this.#voice);
     this.#slots.set(seq, slot);
-    let report: Report;
-    try {
-      report = await this.#here.run(slot, () => this.#trace(slot, slot.controller.signal, slot));
-    } catch (error) {
-      report = brokenReport(error);
-    }
+    const report = await this.#trace(slot, (tracer) => tracer.run(job, slot.abort, slot));
     if (!slot.hasStrayed) this.#finish(slot, report);
   }
 
-  #trace(slot: Slot, signal: AbortSignal, listener: RunListener): Promise<Report> {
-    if (this.#loaded === undefined) throw new Error('A job came before the app was loaded.');
-    return this.#loaded.tracer.run(slot.job, signal, listener);
+  async #trace(slot: Slot, go: (tracer: Tracer) => Promise<Report>): Promise<Report> {
+    try {
+      if (this.#loaded === undefined) throw new Error('A job came before the app was loaded.');
+      const { tracer } = this.#loaded;
+      return await this.#here.run(slot, () => go(tracer));
+    } catch (error) {
+      return brokenReport(error);
+    }
   }
 
   #finish(slot: Slot, report: Report): void {
@@ -203,23 +211,16 @@ export class ChildRuntime {
     this.#wear(`${kind} in a task`);
     if (slot !== undefined && !slot.isOver && !slot.hasStrayed) {
       slot.hasStrayed = true;
-      void this.#failStrayed(slot, error);
+      void this.#failStrayed(slot, toError(error));
       return;
     }
     const whose = slot === undefined ? {} : { task: slot.job.task, taskId: slot.job.id };
     this.#system.log.error({ err: error, ...whose }, `A task left an ${kind} behind; its process is replaced`);
   }
 
-  /** A tracer that is given an aborted signal does not run the body and reports the failure with the signal's reason. */
-  async #failStrayed(slot: Slot, error: unknown): Promise<void> {
-    let report: Report;
-    try {
-      report = await this.#here.run(slot, () => this.#trace(slot, AbortSignal.abort(error), silent));
-    } catch (problem) {
-      report = brokenReport(problem);
-    }
-    this.#finish(slot, report);
-    slot.controller.abort(error);
+  async #failStrayed(slot: Slot, error: Error): Promise<void> {
+    this.#finish(slot, await this.#trace(slot, (tracer) => tracer.fail(slot.job, error)));
+    slot.abort.abort(error);
   }
 
   async #exit(exitCode: number, withinMs: number): Promise<void> {
@@ -246,7 +247,7 @@ class Slot implements RunListener {
   readonly seq: number;
   readonly job: Job;
   readonly startedAt: number;
-  readonly controller = new AbortController();
+  readonly abort = new Abort();
   readonly #voice: ChildVoice;
   #output: TaskOutput | undefined;
   isOver = false;

@@ -4,8 +4,9 @@
  */
 import { isAscii, isUtf8 } from 'node:buffer';
 import type { Level } from 'pino';
-import type { Envelope, Publication } from '../../core/envelope.ts';
+import type { Envelope, MessageProperties, Publication } from '../../core/envelope.ts';
 import type { EncodedResult, Job, Report } from '../../execution/index.ts';
+import { protocolHeaders } from '../../message/index.ts';
 import type { ChildModule, PoolKind } from './options.ts';
 
 /** The first message to a child. */
@@ -63,7 +64,17 @@ const utf8 = 1;
 const base64 = 2;
 type PackedBody = readonly [form: number, text: string];
 
-type PackedJob = readonly [seq: number, isAhead: 0 | 1, ...PackedBody, rest: Omit<Job, 'body'>];
+/** The values of known names; names and `undefined` cost more than the values of most messages. */
+type Values = readonly unknown[];
+type Headers = Readonly<Record<string, unknown>>;
+type PackedJob = readonly [
+  seq: number,
+  isAhead: 0 | 1,
+  ...PackedBody,
+  headers: Values | Headers,
+  properties: Values,
+  rest: Omit<Job, 'body' | 'headers' | 'properties'>,
+];
 type PackedPublication = readonly [
   ...PackedBody,
   envelope: Omit<Envelope, 'body'>,
@@ -71,25 +82,85 @@ type PackedPublication = readonly [
 ];
 type PackedResult = readonly [...PackedBody, rest: Omit<EncodedResult, 'body'>];
 type PackedReport = readonly [
-  rest: Omit<Report, 'publications' | 'results'>,
+  outcome: Report['outcome'],
   publications: readonly PackedPublication[],
   results: readonly PackedResult[],
 ];
 
-export function packJob(seq: number, isAhead: boolean, { body, ...rest }: Job): PackedJob {
-  return [seq, isAhead ? 1 : 0, ...packBody(body), rest];
+export function packJob(seq: number, isAhead: boolean, job: Job): PackedJob {
+  const { id, task, deliveryInfo, softTimeLimit, timeLimit, crashes } = job;
+  const [form, text] = packBody(job.body);
+  const rest = { id, task, deliveryInfo, softTimeLimit, timeLimit, crashes };
+  return [seq, isAhead ? 1 : 0, form, text, packHeaders(job.headers), packProperties(job.properties), rest];
 }
 
-export function unpackJob([, , form, text, rest]: PackedJob): Job {
-  return { ...rest, body: unpackBody(form, text) };
+export function unpackJob([, , form, text, headers, properties, rest]: PackedJob): Job {
+  const { id, task, deliveryInfo, softTimeLimit, timeLimit, crashes } = rest;
+  return {
+    id,
+    task,
+    headers: unpackHeaders(headers),
+    properties: unpackProperties(properties),
+    deliveryInfo,
+    body: unpackBody(form, text),
+    softTimeLimit,
+    timeLimit,
+    crashes,
+  };
 }
 
-export function packReport({ publications, results, ...rest }: Report): PackedReport {
-  return [rest, publications.map(packPublication), results.map(packResult)];
+/** Those of every message go by their place; with others among them, all go as they are. */
+function packHeaders(headers: Headers): Values | Headers {
+  const hasUsual =
+    Object.keys(headers).length === protocolHeaders.length && protocolHeaders.every((name) => name in headers);
+  return hasUsual ? protocolHeaders.map((name) => headers[name]) : headers;
 }
 
-export function unpackReport([rest, publications, results]: PackedReport): Report {
-  return { ...rest, publications: publications.map(unpackPublication), results: results.map(unpackResult) };
+const noHeaders: Headers = Object.fromEntries(protocolHeaders.map((name) => [name, null]));
+
+function unpackHeaders(packed: Values | Headers): Headers {
+  if (!isValues(packed)) return packed;
+  const headers: Record<string, unknown> = { ...noHeaders };
+  for (const [at, name] of protocolHeaders.entries()) headers[name] = packed[at];
+  return headers;
+}
+
+const isValues = (packed: Values | Headers): packed is Values => Array.isArray(packed);
+
+function packProperties(properties: MessageProperties): Values {
+  return propertyNames.map((name) => properties[name]);
+}
+
+function unpackProperties(values: Values): MessageProperties {
+  const properties: Record<string, unknown> = {};
+  for (const [at, name] of propertyNames.entries()) {
+    const value = values[at];
+    if (value !== null && value !== undefined) properties[name] = value;
+  }
+  return properties;
+}
+
+const propertyNames = [
+  'contentType',
+  'contentEncoding',
+  'deliveryMode',
+  'priority',
+  'correlationId',
+  'replyTo',
+  'expiration',
+  'messageId',
+  'timestamp',
+  'type',
+  'userId',
+  'appId',
+] as const satisfies readonly (keyof MessageProperties)[];
+
+export function packReport({ outcome, publications, results }: Report): PackedReport {
+  return [outcome, publications.map(packPublication), results.map(packResult)];
+}
+
+export function unpackReport([outcome, publications, results]: PackedReport): Report {
+  return { outcome, publications: publications.map(unpackPublication), results: results.map(unpackResult) };
 }
 
 export function packResult({ body, ...rest }: EncodedResult): PackedResult {

@@ -9,7 +9,8 @@ app.task('pools.talk', { bind: true }, (self, text) => {
   console.log(text);
   self.log.info({ step: 1 }, 'logged by the task');
 });
-app.task('pools.stray', async () => {
+app.signals.taskPrerun.connect(({ taskId }) => console.log(`prerun ${taskId}`));
+app.task('pools.stray', { onFailure: (_self, error) => console.log(`failed by ${error.name}`) }, async () => {
   setTimeout(() => {
     throw new TypeError('escaped');
   }, 5);

@@ -137,7 +137,7 @@ export async function loadTracer({ data, index, kind, system }) {
   if (data?.load === 'stray') setTimeout(() => Promise.reject(new Error('left by the app')), 50);
   if (data?.load === 'log') system.log.warn({ answer: 42, name: 'celery.app' }, 'The app has something to say');
   return {
-    tracer: { run: (job, signal, listener) => run(job, signal, listener) },
+    tracer: { run, fail: (job, error) => Promise.resolve(failed(job, error, 0)) },
     processInit: async () => {
       if (data?.init === 'hang') await new Promise(() => setInterval(() => undefined, 1000));
       if (data?.tally !== undefined) appendFileSync(data.tally, `init ${process.pid}\n`);
@@ -148,14 +148,13 @@ export async function loadTracer({ data, index, kind, system }) {
   };
 }
 
-async function run(job, signal, listener) {
+async function run(job, abort, listener) {
   const startedAt = performance.now();
   const runtimeSeconds = () => (performance.now() - startedAt) / 1000;
   const { verb, arg } = job.headers;
   try {
     listener.started(process.pid, 0);
-    signal.throwIfAborted();
-    const value = await verbs[verb](arg, { job, signal, listener });
+    const value = await verbs[verb](arg, { job, signal: abort.signal, listener });
     return {
       outcome: { kind: 'succeeded', runtimeSeconds: runtimeSeconds(), resultRepr: JSON.stringify(value) ?? 'null' },
       publications: verb === 'publish' ? [publicationOf(job)] : [],
@@ -163,18 +162,22 @@ async function run(job, signal, listener) {
     };
   } catch (error) {
     if (error instanceof BrokenTracer) throw error;
-    return {
-      outcome: {
-        kind: 'failed',
-        runtimeSeconds: runtimeSeconds(),
-        exceptionRepr: `${error.name}(${JSON.stringify(error.message)})`,
-        traceback: error.stack,
-        isExpected: false,
-      },
-      publications: [],
-      results: [resultOf(job.id, 'FAILURE', error.message)],
-    };
+    return failed(job, error, runtimeSeconds());
   }
+}
+
+function failed(job, error, runtimeSeconds) {
+  return {
+    outcome: {
+      kind: 'failed',
+      runtimeSeconds,
+      exceptionRepr: `${error.name}(${JSON.stringify(error.message)})`,
+      traceback: error.stack,
+      isExpected: false,
+    },
+    publications: [],
+    results: [resultOf(job.id, 'FAILURE', error.message)],
+  };
 }
 
 function resultOf(taskId, state, value) {

@@ -45,6 +45,8 @@ describe.each(['prefork', 'threads'])('an app in the children of %s', (name) => 
     const report = await call(world, 'pools.stray', []).report;
     expect(report.outcome).toMatchObject({ kind: 'failed', exceptionRepr: expect.stringContaining('escaped') });
     expect(stored(report)).toMatchObject([{ status: 'FAILURE', result: { exc_type: 'TypeError' } }]);
+    await until(() => world.logger.find('failed by TypeError')[0], { what: 'the hook' });
+    expect(world.logger.find('prerun id-of-pools.stray')).toHaveLength(1); // the run is ended, not begun again
   });
 
   it('fails a task with SoftTimeLimitExceeded when it lets its signal end it', async () => {

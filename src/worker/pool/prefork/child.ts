@@ -17,7 +17,7 @@ delete process.send; // what user code would say there is for nobody
 const port: ChildPort = {
   pid: process.pid,
   send: (message: FromChild) => {
-    if (process.connected) send(message, undefined, undefined, ignoreResult);
+    if (process.connected) send(message);
   },
   exit: (exitCode) => {
     const leave = (): void => process.exit(exitCode);
@@ -31,6 +31,4 @@ const port: ChildPort = {
 const runtime = new ChildRuntime(port);
 process.on('message', (message: ToChild) => runtime.receive(message));
 process.on('disconnect', () => runtime.hangUp());
-
-/** A parent that is gone shows as the channel's end. */
-function ignoreResult(): void {}
+process.on('error', () => undefined); // a send that failed: a parent that is gone shows as the channel's end

@@ -57,7 +57,7 @@ class ProcessLink implements Link {
     child.on('message', (message: unknown) => {
       if (isFromChild(message)) events.message(message);
     });
-    child.on('error', (error) => this.#onError(error));
+    child.on('error', (error) => this.#onError(error)); // of a send, too: it shows as the child's end
     child.once('exit', (code, signal) => {
       this.#exit = { exitCode: code ?? undefined, killSignal: signal ?? undefined };
       warden.forget(this.pid);
@@ -80,9 +80,9 @@ class ProcessLink implements Link {
   send(message: ToChild): void {
     if (!this.#child.connected) return;
     try {
-      this.#child.send(message, ignoreResult);
+      this.#child.send(message);
     } catch {
-      this.#child.send(sendable(message), ignoreResult);
+      this.#child.send(sendable(message));
     }
   }
 
@@ -113,6 +113,3 @@ class ProcessLink implements Link {
 }
 
 const entry = fileURLToPath(new URL(`./child${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url));
-
-/** A failed send shows as the child's end. */
-function ignoreResult(): void {}

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Job, Report } from '../../../../src/execution/index.ts';
+import { protocolHeaders } from '../../../../src/message/index.ts';
 import {
   isFromChild,
   levelOf,
@@ -27,6 +28,10 @@ const aJob = (body: Uint8Array): Job => ({
   crashes: 0,
 });
 
+const usual = Object.fromEntries(protocolHeaders.map((name, at) => [name, at % 2 === 0 ? null : { at }]));
+
+const { lang: _lang, ...fewer } = usual;
+
 const aResult = (body: Uint8Array) => ({ taskId: 'i', state: 'S', contentType: 'c', contentEncoding: 'e', body });
 
 describe('messages between a pool and its children', () => {
@@ -48,6 +53,23 @@ describe('messages between a pool and its children', () => {
         },
       ),
     );
+  });
+
+  it.each([
+    ['the usual ones', usual],
+    ['others beside them', { ...usual, compression: 'zlib', tenant: 'x' }],
+    ['as many, but others', { ...fewer, tenant: 'x' }],
+    ['none', {}],
+    ['one named like a part of objects', JSON.parse('{"__proto__":{"polluted":true},"task":"t"}')],
+  ])('carry headers as they are: %s', (_what, headers) => {
+    const given = { ...aJob(Buffer.from('')), headers };
+    expect(unpackJob(throughPipe(packJob(1, false, given))).headers).toEqual(throughPipe(headers));
+  });
+
+  it('carry the properties that there are', () => {
+    const properties = { contentType: 'c', deliveryMode: 2, priority: 0, replyTo: '', appId: 'a', timestamp: 5 };
+    const given = { ...aJob(Buffer.from('')), properties: { ...properties, type: undefined } };
+    expect(unpackJob(throughPipe(packJob(1, false, given))).properties).toStrictEqual(properties);
   });
 
   it('carry a report whole', () => {
