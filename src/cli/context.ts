@@ -8,6 +8,7 @@ import { type AppLocation, findApp } from '../app/loader.ts';
 import { nodeSystem, type System } from '../core/system.ts';
 import type { Daemon } from './daemon.ts';
 import type { Starter } from './detach.ts';
+import type { DevLink } from './dev/link.ts';
 import { CommandError, exitCodes } from './exit-codes.ts';
 import { announceLogging, createLogger, levelNamed } from './logger.ts';
 import { reportRemarks } from './remarks.ts';
@@ -39,6 +40,8 @@ export interface CommandContext {
   readonly terminal?: Terminal | undefined;
   /** Who started this program in the background, if somebody did. */
   readonly starter?: Starter | undefined;
+  /** `celery-ts dev`, when it runs this program. */
+  readonly dev?: DevLink | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -70,7 +73,7 @@ export async function loadCommandApp(
     readonly optional?: boolean;
     readonly level?: string;
     /** The app is loaded, before the signals of logging: a worker sends its first one. */
-    readonly onLoaded?: (app: Celery) => Promise<void>;
+    readonly onLoaded?: (app: Celery, location: AppLocation | undefined) => Promise<void>;
     /** A program that runs on: the signals of logging are sent. */
     readonly setsUpLogging?: boolean;
     /** What it is as a daemon: user, log file and pid file are put in order on the way. */
@@ -98,7 +101,7 @@ export async function loadCommandApp(
   app.settings.setFlags(flags);
   await app.loaded;
   await given.daemon?.enter(app.config, system);
-  await given.onLoaded?.(app);
+  await given.onLoaded?.(app, location);
   if (given.setsUpLogging === true) {
     const logging = { loglevel: levelName, colorize: color, logfile: given.daemon?.log.path };
     system = nodeSystem({ log: await announceLogging(app, system.log, logging) });
@@ -122,7 +125,8 @@ async function find(
   }
 }
 
-function changeDirectory(workdir: string): string {
+/** @throws {CommandError} 78 */
+export function changeDirectory(workdir: string): string {
   const path = resolve(workdir);
   try {
     process.chdir(path);

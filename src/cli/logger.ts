@@ -54,6 +54,14 @@ export async function createLogger(options: LogOptions): Promise<Logger> {
   return pino(settings, orFile(stream, file));
 }
 
+/** JSON lines, given to `write` one by one. */
+export function createLineLogger(level: Level, write: (line: string) => void): Logger {
+  return pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    { write: (line) => write(line.trimEnd()) },
+  );
+}
+
 function orFile(stream: DestinationStream, file: LogFile | undefined): DestinationStream {
   if (file === undefined) return stream;
   return { write: (line) => void (file.write(line) || stream.write(line)) };

@@ -5,6 +5,7 @@ import { CeleryError } from '../core/errors.ts';
 import { packageVersion } from '../core/package-version.ts';
 import type { CommandContext } from './context.ts';
 import { Starter } from './detach.ts';
+import { DevLink } from './dev/link.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { runProgram } from './program.ts';
 
@@ -13,7 +14,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   const { env, stderr, stdin, stdout } = process;
   const terminal = stdin.isTTY && stdout.isTTY ? { input: stdin, output: stdout } : undefined;
   const starter = new Starter(env);
-  const context: CommandContext = { stdout, stderr, terminal, starter, env };
+  const context: CommandContext = { stdout, stderr, terminal, starter, dev: DevLink.of(env), env };
   try {
     return await runProgram(argv, packageVersion(), context);
   } catch (error) {

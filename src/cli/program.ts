@@ -8,6 +8,7 @@ import { brokerCommand } from './commands/broker.ts';
 import { callCommand } from './commands/call.ts';
 import { completionCommand } from './commands/completion.ts';
 import { controlCommand } from './commands/control.ts';
+import { devCommand } from './commands/dev.ts';
 import { eventsCommand } from './commands/events.ts';
 import { graphCommand } from './commands/graph.ts';
 import { initCommand } from './commands/init.ts';
@@ -31,6 +32,7 @@ export type DefineCommand = (context: CommandContext, run: (exitCode: Promise<nu
 
 const commands: readonly DefineCommand[] = [
   workerCommand,
+  devCommand,
   beatCommand,
   callCommand,
   resultCommand,

@@ -49,8 +49,9 @@ async function init(context: CommandContext, folder: string, command: Command): 
   tell('tasks.ts', await writeNew(inFolder('tasks.ts'), tasks));
   tell('docker-compose.yml', await writeNew(inFolder('docker-compose.yml'), compose));
   tell('package.json', await nameApp(inFolder('package.json')));
-  say(context, '\nNext: docker compose up -d, celery-ts worker -l INFO,');
-  say(context, "and in another terminal: celery-ts call tasks.add --args '[1, 2]'");
+  say(context, '\nNext: npx celery-ts dev');
+  say(context, "and in another terminal: npx celery-ts call tasks.add --args '[1, 2]'");
+  say(context, 'On RabbitMQ: docker compose up -d, then npx celery-ts worker -l INFO');
   return exitCodes.done;
 }
 

@@ -106,8 +106,10 @@ async function runWorker(context: CommandContext, options: Options, command: Com
     flags: settingsOf(options),
     level: options.loglevel,
     daemon,
-    onLoaded: (app) =>
-      app.signals.celerydInit.send(nodeName, { instance: command, conf: app.conf, options: { ...options } }),
+    onLoaded: async (app, location) => {
+      await context.dev?.loaded(app, location);
+      await app.signals.celerydInit.send(nodeName, { instance: command, conf: app.conf, options: { ...options } });
+    },
     setsUpLogging: true,
   });
   const { app, flags, location, system } = loaded;
@@ -121,7 +123,7 @@ async function runWorker(context: CommandContext, options: Options, command: Com
   let beat: { close(): Promise<void> } | undefined;
   let worker: Worker | undefined;
   try {
-    if (options.beat === true) {
+    if (options.beat === true || context.dev?.runsBeat === true) {
       beat = await embedBeat(loaded, { ...options, schedule: options.schedule ?? options.scheduleFilename });
     }
     worker = await Worker.open(
@@ -133,9 +135,10 @@ async function runWorker(context: CommandContext, options: Options, command: Com
         selection: { only: options.queues, except: options.excludeQueues },
         purge: options.purge,
         autoscale: options.autoscale,
+        concurrency: app.config.workerConcurrency ?? context.dev?.concurrency,
         features: {
           gossip: options.withoutGossip !== true,
-          mingle: options.withoutMingle !== true,
+          mingle: options.withoutMingle !== true && context.dev?.isAlone !== true,
           heartbeat: options.withoutHeartbeat !== true,
           heartbeatInterval: options.heartbeatInterval,
         },
@@ -144,6 +147,7 @@ async function runWorker(context: CommandContext, options: Options, command: Com
           signals.stop();
         },
         onConfigured: (info) => {
+          context.dev?.ready(info);
           if (command.optsWithGlobals<{ quiet?: boolean }>().quiet !== true) {
             context.stdout.write(banner(app, info, packageVersion(), isInfo));
           }
