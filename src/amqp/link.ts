@@ -3,7 +3,7 @@
  * the cause, `onLost` is called a single time and the socket is destroyed, never closed politely, because half-open
  * peers do not answer. Nothing here tries again; `connection.ts` does.
  */
-import { type Channel, type ChannelModel, type ConfirmChannel, connect, credentials } from 'amqplib';
+import type { Channel, ChannelModel, ConfirmChannel, connect, credentials } from 'amqplib';
 import { OperationalError } from '../core/errors.ts';
 import type { System } from '../core/system.ts';
 import { asError, explainConnectError, explainLoss } from './broker-errors.ts';
@@ -51,16 +51,17 @@ export async function openLink(
   const socketEnd = new AbortController(); // aborting destroys the socket, in whatever state it is
   const giveUp = (): void => socketEnd.abort();
   signal.addEventListener('abort', giveUp, { once: true });
+  const amqplib = await import('amqplib'); // here: most processes of a pool connect to no broker
   const options = {
     ...tlsOptionsOf(url, settings),
     noDelay: true,
     keepAlive: true,
     signal: socketEnd.signal,
     clientProperties: { product: 'celery-ts', connection_name: settings.name, ...settings.clientProperties },
-    credentials: credentialsOf(url, settings),
+    credentials: credentialsOf(amqplib.credentials, url, settings),
   } as Parameters<typeof connect>[1]; // `signal` is an option of the socket that amqplib's types leave out
   // Keys that cannot be used throw at once.
-  const attempt = Promise.resolve().then(() => connect(addressOf(url, settings), options));
+  const attempt = Promise.resolve().then(() => amqplib.connect(addressOf(url, settings), options));
   try {
     const late = (): Error => Object.assign(new Error('connect timed out'), { code: 'ETIMEDOUT' });
     const model = await within(attempt, limitSeconds * 1000, settings.system, late);
@@ -210,14 +211,18 @@ function addressOf(url: BrokerUrl, settings: LinkSettings): Parameters<typeof co
   };
 }
 
-function credentialsOf(url: BrokerUrl, { loginMethod }: LinkSettings): ReturnType<typeof credentials.external> {
+function credentialsOf(
+  { amqplain, external, plain }: typeof credentials,
+  url: BrokerUrl,
+  { loginMethod }: LinkSettings,
+): ReturnType<typeof credentials.external> {
   switch (loginMethod) {
     case 'PLAIN':
-      return credentials.plain(url.username, url.password);
+      return plain(url.username, url.password);
     case 'AMQPLAIN':
-      return credentials.amqplain(url.username, url.password);
+      return amqplain(url.username, url.password);
     case 'EXTERNAL':
-      return credentials.external();
+      return external();
   }
 }
 

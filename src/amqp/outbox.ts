@@ -3,7 +3,7 @@
  * With amqplib's insides at hand the frames are ours and go straight to the socket; otherwise each message goes through
  * amqplib's `publish`, slower and with the same result.
  */
-import { type Channel, IllegalOperationError } from 'amqplib';
+import type { Channel } from 'amqplib';
 import type { Publication } from '../core/envelope.ts';
 import { EncodeError, OperationalError } from '../core/errors.ts';
 import { asError } from './broker-errors.ts';
@@ -109,7 +109,7 @@ class ApiOutbox implements Outbox {
       this.#isFull = !this.#channel.publish(exchange, routingKey, content, options);
     } catch (error) {
       if (error instanceof EncodeError) throw error;
-      if (error instanceof IllegalOperationError)
+      if (error instanceof Error && error.name === 'IllegalOperationError')
         throw new OperationalError('The channel is closing.', { cause: error });
       throw new EncodeError(`The message cannot be sent: ${asError(error).message}`, { cause: error });
     }

@@ -4,7 +4,7 @@
  * answers; each request has a ticket, and an answer without an open ticket is dropped.
  */
 import { type Connection, Consumer, type Delivery, type Exchange, type Publisher, type Queue } from '../amqp/index.ts';
-import { ImproperlyConfigured, OperationalError } from '../core/errors.ts';
+import { ImproperlyConfigured, OperationalError, UnroutableError } from '../core/errors.ts';
 import type { LogicalClock } from '../core/logical-clock.ts';
 import type { System } from '../core/system.ts';
 import { type Codec, decodeControlReply, encodeControlRequest } from '../message/index.ts';
@@ -79,7 +79,7 @@ export class Mailbox {
     return this.#publish(method, args, audience, {});
   }
 
-  /** A request and the answers that came within the timeout, in their order. */
+  /** A request and the answers that came within the timeout, in their order. Where no worker listens none is waited for. */
   async ask(method: string, args: Readonly<Record<string, unknown>>, options: AskOptions = {}): Promise<NodeReply[]> {
     const { system } = this.#options;
     options.signal?.throwIfAborted();
@@ -97,6 +97,9 @@ export class Mailbox {
         expires: system.now() + timeoutMs,
       });
       return await collecting;
+    } catch (error) {
+      if (error instanceof UnroutableError) return [];
+      throw error;
     } finally {
       over.abort();
     }
@@ -132,7 +135,7 @@ export class Mailbox {
       exchange: this.#requestExchange.name,
       routingKey: '',
       confirm: true, // so that a request that went nowhere is an error and not a silence
-      mandatory: false,
+      mandatory: reply.ticket !== undefined, // whoever wants answers is told when no worker listens
     });
   }
 

@@ -4,7 +4,10 @@ import type { Celery } from '../../app/index.ts';
 import { decodeHelloReply, encodeHelloArguments } from '../../message/index.ts';
 import type { Revoked } from '../revoked.ts';
 
-/** Asks every worker; gives the names of those that answered. Nobody there is fine. */
+/**
+ * Asks every worker; gives the names of those that answered. As in Celery a second is waited for them, since nobody can say
+ * how many there are; none where nobody listens, which the broker knows.
+ */
 export async function mingle(app: Celery, nodeName: string, revoked: Revoked): Promise<readonly string[]> {
   const { clock, mailbox } = app.remote;
   const now = app.system.now();
