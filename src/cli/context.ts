@@ -83,7 +83,7 @@ export async function loadCommandApp(
   const options = command.optsWithGlobals<GlobalOptions>();
   const cwd = options.workdir === undefined ? process.cwd() : changeDirectory(options.workdir);
   given.daemon?.begin();
-  const levelName = given.level ?? options.loglevel ?? 'WARNING';
+  const levelName = given.level ?? options.loglevel ?? 'ERROR';
   const level = levelNamed(levelName);
   if (level === undefined) throw new CommandError(`No log level is called '${levelName}'.`, exitCodes.usage);
   const isTerminal = context.stderr.isTTY === true;

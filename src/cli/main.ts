@@ -3,10 +3,11 @@
  */
 import { CeleryError } from '../core/errors.ts';
 import { packageVersion } from '../core/package-version.ts';
+import { isCode } from '../core/process-identity.ts';
 import type { CommandContext } from './context.ts';
 import { Starter } from './detach.ts';
 import { DevLink } from './dev/link.ts';
-import { exitCodeOf } from './exit-codes.ts';
+import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { runProgram } from './program.ts';
 
 /** Runs the command line; resolves to the exit code. Never rejects. */
@@ -14,6 +15,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   const { env, stderr, stdin, stdout } = process;
   const terminal = stdin.isTTY && stdout.isTTY ? { input: stdin, output: stdout } : undefined;
   const starter = new Starter(env);
+  for (const stream of [stdout, stderr]) stream.on('error', (error) => onOutputGone(error, argv));
   const context: CommandContext = { stdout, stderr, terminal, starter, dev: DevLink.of(env), env };
   try {
     return await runProgram(argv, packageVersion(), context);
@@ -23,6 +25,12 @@ export async function main(argv: readonly string[]): Promise<number> {
     starter.failed(text);
     return exitCodeOf(error);
   }
+}
+
+/** Whoever read along has left (`| head`): what prints is done then, what works goes on unheard. */
+function onOutputGone(error: Error, argv: readonly string[]): void {
+  if (argv.some((word) => ['worker', 'beat', 'broker', 'dev', 'multi'].includes(word))) return;
+  process.exit(isCode(error, 'EPIPE') ? exitCodes.done : exitCodes.failed);
 }
 
 /** One readable line; with `--loglevel debug` the stack too. */

@@ -30,30 +30,21 @@ import { exitCodes } from './exit-codes.ts';
 /** Adds one command to the program; its action resolves to the exit code. */
 export type DefineCommand = (context: CommandContext, run: (exitCode: Promise<number>) => void) => Command;
 
-const commands: readonly DefineCommand[] = [
-  workerCommand,
-  devCommand,
-  beatCommand,
-  callCommand,
-  resultCommand,
-  statusCommand,
-  inspectCommand,
-  controlCommand,
-  eventsCommand,
-  multiCommand,
-  graphCommand,
-  logtoolCommand,
-  purgeCommand,
-  listCommand,
-  migrateCommand,
-  amqpCommand,
-  brokerCommand,
-  shellCommand,
-  initCommand,
-  upgradeCommand,
-  completionCommand,
-  reportCommand,
-];
+/** Under the headings of `--help`, in their order. */
+const commands: Readonly<Record<string, readonly DefineCommand[]>> = {
+  'Run:': [devCommand, workerCommand, beatCommand, multiCommand, brokerCommand],
+  'Send tasks:': [callCommand, resultCommand],
+  'Watch and steer workers:': [
+    statusCommand,
+    inspectCommand,
+    controlCommand,
+    eventsCommand,
+    logtoolCommand,
+    graphCommand,
+  ],
+  'Look at the broker and change it:': [listCommand, purgeCommand, migrateCommand, amqpCommand],
+  'Work on a project:': [initCommand, shellCommand, upgradeCommand, completionCommand, reportCommand],
+};
 
 /** Runs the program; resolves to the exit code. @throws what a command throws. */
 export async function runProgram(argv: readonly string[], version: string, context: CommandContext): Promise<number> {
@@ -81,10 +72,11 @@ export function createProgram(
   const program = configure(new Command('celery-ts'), context)
     .description('Celery for TypeScript: tasks over RabbitMQ.')
     .version(version, '--version', 'print the version')
+    .helpCommand('help [command]', 'show the help of a command')
     .addHelpText('after', '\nThe options above may stand before or after the command.');
   for (const option of globalOptions()) program.addOption(option);
-  for (const define of commands) {
-    program.addCommand(prepare(define(context, run), context));
+  for (const [heading, defined] of Object.entries(commands)) {
+    for (const define of defined) program.addCommand(prepare(define(context, run), context).helpGroup(heading));
   }
   return program;
 }
@@ -101,18 +93,54 @@ function prepare(command: Command, context: CommandContext, path = command.name(
         .toUpperCase(),
     );
   }
-  for (const option of globalOptions()) command.addOption(option.helpGroup('Global options:'));
+  const [variable] = command.options.filter(({ hidden }) => !hidden).map(({ envVar }) => envVar);
+  if (variable !== undefined) {
+    command.addHelpText('after', `\nOptions may stand in the environment, too: ${variable}=… and the like.`);
+  }
+  if (!command.options.some(({ long }) => long === '--loglevel')) {
+    command.addOption(
+      new Option('--loglevel <level>', 'how much is logged, on stderr; ERROR by default').helpGroup(globalHeading),
+    );
+  }
+  for (const option of globalOptions()) command.addOption(option.helpGroup(globalHeading));
+  command.addHelpOption(new Option('-h, --help', 'show this help').helpGroup(globalHeading));
+  if (command.commands.length > 0) command.helpCommand(false);
   for (const inner of command.commands) prepare(inner, context, `${path} ${inner.name()}`);
   return command;
 }
 
+/** With choices and default, without the variable: that is the same for every option. */
+function described({ argChoices, defaultValue, defaultValueDescription, description }: Option): string {
+  const more: string[] = [];
+  if (argChoices !== undefined) more.push(argChoices.join(', '));
+  if (defaultValue !== undefined && typeof defaultValue !== 'boolean') {
+    more.push(`${defaultValueDescription ?? String(defaultValue)} by default`);
+  }
+  return more.length === 0 ? description : `${description} (${more.join('; ')})`;
+}
+
+/** commander's errors as ours are: `Error: unknown option '--xy'; did you mean '--xyz'?` */
+function asOurs(text: string): string {
+  return text
+    .replace(/^error: /, 'Error: ')
+    .replace(/\.?\n\(Did you mean (?:one of )?([^?]*)\?\)/, (_, names: string) => {
+      const quoted = names.split(', ').map((name) => `'${name}'`);
+      return `; did you mean ${quoted.join(' or ')}?`;
+    });
+}
+
+const globalHeading = 'Global options:';
+
 function configure(command: Command, context: CommandContext, path = ''): Command {
   return command
     .exitOverride()
+    .helpOption('-h, --help', 'show this help')
+    .configureHelp({ subcommandTerm: (inner) => inner.name(), optionDescription: described })
     .showHelpAfterError(`(${`celery-ts ${path}`.trim()} --help shows what there is)`)
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),
       writeErr: (text) => context.stderr.write(text),
+      outputError: (text, write) => write(asOurs(text)),
     });
 }
 

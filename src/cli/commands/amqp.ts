@@ -131,9 +131,9 @@ const commands: ReadonlyMap<string, AmqpCommand> = new Map<string, AmqpCommand>(
   ],
 ]);
 
-const listing = [...commands].map(([name, { description, usage }]) => {
+const listing = [...commands].flatMap(([name, { description, usage }]) => {
   const words = usage.split(' ').map((word) => (word.endsWith('?') ? `[${word.slice(0, -1)}]` : `<${word}>`));
-  return `  ${`${name} ${words.join(' ')}`.padEnd(66)} ${description}`;
+  return [`  ${name} ${words.join(' ')}`, `      ${description}`];
 });
 
 export const amqpCommand: DefineCommand = (context, run) =>
@@ -144,6 +144,7 @@ export const amqpCommand: DefineCommand = (context, run) =>
     .action((words: string[], _options: object, command: Command) => run(amqp(context, words, command)));
 
 async function amqp(context: CommandContext, words: readonly string[], command: Command): Promise<number> {
+  if (words.length > 0 && words[0] !== 'repl') named(words); // what is wrong with the words needs no broker
   const { app } = await loadCommandApp(context, command, { optional: true });
   try {
     const hands = new Hands(await app.connections.consuming());
@@ -179,7 +180,12 @@ async function prompt(context: CommandContext, hands: Hands): Promise<void> {
   lines.close();
 }
 
-async function perform(hands: Hands, [name = '', ...words]: readonly string[]): Promise<string> {
+async function perform(hands: Hands, words: readonly string[]): Promise<string> {
+  return named(words).run(hands, words.slice(1));
+}
+
+/** The command that the first word names, for which there are neither too few words nor too many. */
+function named([name = '', ...words]: readonly string[]): AmqpCommand {
   const command = commands.get(name);
   if (command === undefined) {
     const near = nearest(name, commands.keys());
@@ -191,7 +197,7 @@ async function perform(hands: Hands, [name = '', ...words]: readonly string[]): 
   if (words.length < least || words.length > wanted.length) {
     throw new CommandError(`${name} takes: ${command.usage.replaceAll('?', ' (optional)')}`, exitCodes.usage);
   }
-  return command.run(hands, words);
+  return command;
 }
 
 /** Words, those in quotes with their spaces. */

@@ -1,5 +1,5 @@
 /** `celery-ts call`: sends a task by name and prints its id. */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { CallOptions } from '../../task/index.ts';
 import { type CommandContext, loadCommandApp, say } from '../context.ts';
 import type { DefineCommand } from '../program.ts';
@@ -21,15 +21,17 @@ export const callCommand: DefineCommand = (context, run) =>
   new Command('call')
     .description('send a task and print its id')
     .argument('<name>', 'the registered name, tasks.add')
-    .option('-a, --args <json>', 'arguments as a JSON list', jsonList, [])
-    .option('-k, --kwargs <json>', 'named arguments as a JSON object', jsonObject, {})
+    .addOption(new Option('-a, --args <json>', 'arguments as a JSON list').argParser(jsonList).default([], '[]'))
+    .addOption(
+      new Option('-k, --kwargs <json>', 'named arguments as a JSON object').argParser(jsonObject).default({}, '{}'),
+    )
     .option('--eta <time>', 'not before this time, ISO 8601', date)
     .option('--countdown <seconds>', 'not before this many seconds have passed', seconds)
     .option('--expires <time>', 'not after this time (ISO 8601) or this many seconds', expiry)
-    .option('--serializer <name>', 'serializer of the message')
-    .option('--queue <name>', 'queue')
-    .option('--exchange <name>', 'exchange')
-    .option('--routing-key <key>', 'routing key')
+    .option('--serializer <name>', 'how the arguments are written: json, yaml, msgpack')
+    .option('--queue <name>', 'send it to this queue instead of where its routes lead')
+    .option('--exchange <name>', 'publish it to this exchange')
+    .option('--routing-key <key>', 'publish it with this routing key')
     .action((name: string, options: Options, command: Command) => run(call(context, name, options, command)));
 
 async function call(context: CommandContext, name: string, options: Options, command: Command): Promise<number> {

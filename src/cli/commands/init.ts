@@ -1,5 +1,5 @@
 /** `celery-ts init`: the first files of a project. Asks nothing; what is there stays as it is. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { isCode } from '../../core/process-identity.ts';
@@ -39,12 +39,15 @@ volumes:
 export const initCommand: DefineCommand = (context, run) =>
   new Command('init')
     .description('write tasks.ts, docker-compose.yml and the app in package.json; overwrites nothing')
-    .argument('[folder]', 'where', '.')
+    .argument('[folder]', 'where; made if it is not there', '.')
     .action((folder: string, _options: object, command: Command) => run(init(context, folder, command)));
 
 async function init(context: CommandContext, folder: string, command: Command): Promise<number> {
   const { workdir = '.' } = command.optsWithGlobals<{ workdir?: string }>();
   const inFolder = (name: string): string => resolve(workdir, folder, name);
+  await mkdir(inFolder('.'), { recursive: true }).catch((error: unknown) => {
+    throw cannot(inFolder('.'), error);
+  });
   const tell = (name: string, isNew: boolean): void => say(context, `${isNew ? 'wrote ' : 'kept  '} ${name}`);
   tell('tasks.ts', await writeNew(inFolder('tasks.ts'), tasks));
   tell('docker-compose.yml', await writeNew(inFolder('docker-compose.yml'), compose));

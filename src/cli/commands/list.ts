@@ -22,14 +22,14 @@ export const listCommand: DefineCommand = (context, run) =>
     .addCommand(
       new Command('bindings')
         .description('show each queue of the app with its exchange and routing key')
-        .option('-j, --json', 'print one JSON document')
+        .option('-j, --json', 'one JSON document instead of text')
         .action((options: Options, command: Command) => run(listBindings(context, options, command))),
     )
     .addCommand(
       new Command('delayed')
         .description('show the tasks that wait in the broker for their time, by queue')
         .option('-n, --limit <count>', 'look at no more than this many of each level', atLeastOne, 1000)
-        .option('-j, --json', 'print one JSON document')
+        .option('-j, --json', 'one JSON document instead of text')
         .action((options: Options, command: Command) => run(listDelayed(context, options, command))),
     );
 

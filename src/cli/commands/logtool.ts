@@ -102,16 +102,12 @@ async function readLogs(
 async function* linesOf(file: string, workdir: string): AsyncGenerator<string> {
   const source: Readable = file === '-' ? process.stdin : createReadStream(resolve(workdir, file));
   const plain = file.endsWith('.gz') ? source.pipe(createGunzip()) : source;
-  let failure: Error | undefined;
-  const lines = createInterface({ input: plain, crlfDelay: Number.POSITIVE_INFINITY });
-  for (const stream of new Set([source, plain])) {
-    stream.on('error', (error: Error) => {
-      failure ??= error;
-      lines.close();
-    });
+  source.on('error', (error) => plain.destroy(error)); // a pipe does not pass it on
+  try {
+    yield* createInterface({ input: plain, crlfDelay: Number.POSITIVE_INFINITY });
+  } catch (error) {
+    throw new CommandError(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }
-  yield* lines;
-  if (failure !== undefined) throw new CommandError(`${file} cannot be read: ${failure.message}`);
 }
 
 const shownNews: readonly TaskNews[] = [
