@@ -76,7 +76,7 @@ async function runDev(context: CommandContext, options: Options): Promise<number
       if (port !== undefined) say(`Other programs reach this broker with CELERY_BROKER_URL=${url}`);
     },
   });
-  opened.adopt(new DevSignals(session, say));
+  opened.adopt(new DevSignals(session, say, context.env));
   const exitCode = await session.run();
   for (const { name, ready } of broker.waiting) say(`${ready} waiting in the queue ${name} end with the broker`);
   return exitCode;
