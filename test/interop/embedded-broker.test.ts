@@ -118,7 +118,7 @@ it('serves a Python client and a prefork worker: tasks, results, control, events
       'task-succeeded',
       'worker-heartbeat',
     ],
-    purged: 0,
+    purged: isOld ? 1 : 0, // a queue that only a client named counts until 5.6
   });
   worker.signal('SIGTERM');
   expect(await worker.ended).toMatchObject({ code: 0 });

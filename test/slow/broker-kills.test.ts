@@ -130,6 +130,7 @@ it('closes when the disk takes no more, and confirms nothing that is lost', asyn
       await sleep(1);
     }
     await broker.line(/^closed by EFBIG/);
+    await broker.ended; // it tells before it lets go of the folder
     expect(confirmed.length).toBeGreaterThan(20);
     expect(confirmed.length).toBeLessThan(1000);
     await using again = await startBroker({ dataDir });
