@@ -3,6 +3,7 @@
  * run. Each row runs in a process of its own; rounds go through all rows in turn, and the median of each row counts.
  *
  *   BENCH_COUNT=20000  BENCH_ROUNDS=3  BENCH_MEMORY=10000,50000,100000 (0: not measured)
+ *   BENCH_ROWS=-E,async: only rows whose name has one of these texts, and those they are measured against
  *   the broker is chosen as for tests: CELERY_TEST_BROKER_URL, Docker, or rabbitmq-server on PATH
  */
 import { execFile } from 'node:child_process';
@@ -15,9 +16,18 @@ import { memory } from './rows/memory.ts';
 import { pythonPrefork } from './rows/python.ts';
 import { rawConsume } from './rows/raw-consume.ts';
 import { rawPublish } from './rows/raw-publish.ts';
-import { workerAsync, workerPrefork } from './rows/worker.ts';
+import { workerAsync, workerAsyncEvents, workerPrefork, workerPreforkEvents } from './rows/worker.ts';
 
-const rows: readonly Row[] = [rawPublish, delay, rawConsume, workerAsync, pythonPrefork, workerPrefork];
+const rows: readonly Row[] = [
+  rawPublish,
+  delay,
+  rawConsume,
+  workerAsync,
+  workerAsyncEvents,
+  pythonPrefork,
+  workerPrefork,
+  workerPreforkEvents,
+];
 
 async function main(): Promise<void> {
   const chosen = await chooseBroker((sentence) => console.warn(sentence));
@@ -47,8 +57,13 @@ type Results = ReadonlyMap<Row, readonly number[] | string>;
 
 async function measure(bench: Bench, rounds: number): Promise<Results> {
   const results = new Map<Row, readonly number[] | string>();
+  const asked = process.env.BENCH_ROWS?.split(',');
+  const named = rows.filter(({ name }) => asked?.some((text) => name.includes(text)) ?? true);
+  const chosen = rows.filter(
+    (row) => named.includes(row) || named.some(({ against = [] }) => against.some((base) => base.row === row)),
+  );
   for (let round = 0; round < rounds; round += 1) {
-    for (const row of rows) {
+    for (const row of chosen) {
       const before = results.get(row) ?? [];
       if (typeof before === 'string') continue;
       const rate = await row.run(bench);

@@ -1,5 +1,6 @@
 /** A celery-ts worker on a queue that is full already: from the first body to the last. */
 import { join } from 'node:path';
+import { connect } from 'amqplib';
 import { type Bench, dropQueue, type Row, rateOf, ratePerSecond, root, type Tally, workThrough } from '../measure.ts';
 import { pythonPrefork } from './python.ts';
 import { rawConsume } from './raw-consume.ts';
@@ -17,6 +18,21 @@ export const workerPrefork: Row = {
     { row: pythonPrefork, goal: 3 },
   ],
   run: (bench) => work(bench, 'worker-prefork', ['-P', 'prefork', '-c', '2'], bench.prefetch / 2),
+};
+
+/** With `-E`: three events a task, to a queue bound as a monitor's is. */
+export const workerAsyncEvents: Row = {
+  name: 'consume: celery-ts worker -P async -c 64 -E',
+  against: [{ row: workerAsync, goal: 0.8 }],
+  run: (bench) =>
+    listened(bench, () => work(bench, 'worker-async-events', ['-P', 'async', '-c', '64', '-E'], bench.prefetch / 64)),
+};
+
+export const workerPreforkEvents: Row = {
+  name: 'consume: celery-ts worker -P prefork -c 2 -E',
+  against: [{ row: workerPrefork, goal: 0.8 }],
+  run: (bench) =>
+    listened(bench, () => work(bench, 'worker-prefork-events', ['-P', 'prefork', '-c', '2', '-E'], bench.prefetch / 2)),
 };
 
 async function work(
@@ -39,6 +55,29 @@ async function work(
       : String(error);
   } finally {
     await dropQueue(bench.brokerUrl, queue);
+  }
+}
+
+/** While somebody listens to all events, as Flower does; a text when fewer came than the tasks must have caused. */
+async function listened(bench: Bench, run: () => Promise<number | string>): Promise<number | string> {
+  const connection = await connect(bench.brokerUrl);
+  try {
+    const channel = await connection.createChannel();
+    await channel.assertExchange('celeryev', 'topic', { durable: true });
+    const { queue } = await channel.assertQueue('', { exclusive: true, autoDelete: true, messageTtl: 5_000 });
+    await channel.bindQueue(queue, 'celeryev', '#');
+    let heard = 0;
+    const count = (body: Buffer): void => {
+      heard += body.toString('latin1').split('"type":').length - 1;
+    };
+    await channel.consume(queue, (message) => message !== null && count(message.content), { noAck: true });
+    const rate = await run();
+    const told = bench.count * 3;
+    return typeof rate === 'string' || heard >= told
+      ? rate
+      : `${heard} events came, ${told} tell of ${bench.count} tasks`;
+  } finally {
+    await connection.close();
   }
 }
 

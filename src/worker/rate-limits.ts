@@ -15,14 +15,14 @@ export function perSecond(limit: string | number | null | undefined): number | u
   if (typeof limit === 'number') {
     if (Number.isFinite(limit) && limit > 0) return limit;
     throw new ImproperlyConfigured(
-      `Invalid rate limit: ${limit}; it should be '10/s', '10/m', '10/h' or a number a second.`,
+      `Invalid rate limit string: ${limit}; it should be '10/s', '10/m', '10/h' or a number a second.`,
     );
   }
   const found = /^\s*(\d+(?:\.\d+)?)\s*(?:\/\s*([smh])?)?\s*$/.exec(limit);
   const count = Number(found?.[1]);
   if (found === null) {
     throw new ImproperlyConfigured(
-      `Invalid rate limit: '${limit}'; it should be '10/s', '10/m', '10/h' or a number a second.`,
+      `Invalid rate limit string: '${limit}'; it should be '10/s', '10/m', '10/h' or a number a second.`,
     );
   }
   return count === 0 ? undefined : count / (unitSeconds[found[2] ?? 's'] ?? 1);

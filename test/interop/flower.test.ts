@@ -90,6 +90,15 @@ describe.skipIf(process.env.CELERY_TEST_WITHOUT_FLOWER === '1')('Flower', () => 
       withinSeconds: 20,
     });
 
+    // The load of its machine comes with each heartbeat
+    await page.goto(`${base}/workers`);
+    await reloadUntil(
+      page,
+      async () => /\d\.\d/.test((await online.locator('td').last().textContent({ timeout: 200 })) ?? ''),
+      'the load average to be shown',
+    );
+    await picture(page, 'workers-online');
+
     // The list of tasks, in the browser
     await page.goto(`${base}/tasks`);
     await page.locator('#tasks-table tbody tr', { hasText: started }).waitFor();
@@ -139,6 +148,7 @@ describe.skipIf(process.env.CELERY_TEST_WITHOUT_FLOWER === '1')('Flower', () => 
     expect(pool).toMatch(/Processes/i);
     await picture(page, 'worker-pool');
     expect(await tab('broker')).toMatch(/Hostname[\s\S]*Transport\s+amqp/i);
+    await picture(page, 'worker-broker');
     expect(await tab('queues')).toMatch(/celery\s+False\s+True\s+celery\s+False/);
     await picture(page, 'worker-queues');
     const work = await tab('tasks');
@@ -146,9 +156,15 @@ describe.skipIf(process.env.CELERY_TEST_WITHOUT_FLOWER === '1')('Flower', () => 
     expect(work).toContain(started);
     expect(work).toContain(waiting);
     expect(work).toContain(revoked);
+    await picture(page, 'worker-tasks');
     expect(await tab('limits')).toContain('shop.fail');
+    await picture(page, 'worker-limits');
     expect(await tab('config')).toMatch(/broker_url\s+amqp:\/\/guest:\*+@/);
+    await picture(page, 'worker-config');
     expect(await tab('system')).toMatch(/utime/);
+    await picture(page, 'worker-system');
+    expect(await tab('other')).toMatch(/uptime\s+\d+\.\d+ s[\s\S]*rejected\s+0/);
+    await picture(page, 'worker-other');
 
     // Its buttons
     await tab('limits');

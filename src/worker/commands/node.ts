@@ -76,8 +76,16 @@ function stats(host: CommandHost): unknown {
     rejected: tasks.counts.rejected,
     parked: tasks.waiting.parked,
     blocked: host.connection.blockedReason ?? null,
-    amqp: { ...host.connection.metrics },
+    amqp: amqpCounters(host),
   };
+}
+
+/** Of all the worker's connections together: what comes in is on one, what goes out on another. */
+function amqpCounters({ app, connection }: CommandHost): Record<string, number> {
+  const counters: Record<string, number> = { ...connection.metrics };
+  const outgoing: Partial<Record<string, number>> = { ...app.connections.openPublisher?.connection.metrics };
+  for (const [name, count] of Object.entries(outgoing)) counters[name] = (counters[name] ?? 0) + (count ?? 0);
+  return counters;
 }
 
 function brokerOf({ app }: CommandHost): Record<string, unknown> {
@@ -91,6 +99,7 @@ function brokerOf({ app }: CommandHost): Record<string, unknown> {
     insist: false,
     ssl: url?.tls ?? false,
     transport: 'amqp',
+    credential_provider: null,
     connect_timeout: config.brokerConnectionTimeout,
     transport_options: {},
     login_method: config.brokerLoginMethod ?? 'PLAIN',

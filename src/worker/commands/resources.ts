@@ -99,14 +99,21 @@ function queueInfo(queue: Queue): Record<string, unknown> {
     auto_delete: queue.autoDelete,
     no_ack: queue.noAck,
     alias: queue.alias ?? null,
-    bindings: queue.bindings.map(({ exchange: { name }, routingKey }) => ({ exchange: name, routing_key: routingKey })),
-    no_declare: queue.noDeclare,
+    bindings: moreBindings(queue),
+    no_declare: queue.noDeclare ? true : null,
     expires: queue.expires ?? null,
     message_ttl: queue.messageTtl ?? null,
     max_length: queue.maxLength ?? null,
     max_length_bytes: queue.maxLengthBytes ?? null,
     max_priority: queue.maxPriority ?? null,
   };
+}
+
+/** Those beside the first one, which `exchange` and `routing_key` name. */
+function moreBindings({ bindings, exchange, routingKey }: Queue): Record<string, unknown>[] {
+  return bindings
+    .filter((each) => each.exchange.name !== exchange.name || each.routingKey !== routingKey)
+    .map((each) => ({ exchange: each.exchange.name, routing_key: each.routingKey }));
 }
 
 function emptyAsNull(table: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> | null {

@@ -133,7 +133,7 @@ function rateLimit(host: CommandHost, name: string, limit: unknown): unknown {
     host.limits.set(name, limit);
     return { ok: rate === undefined ? 'rate limit disabled successfully' : 'new rate limit set successfully' };
   } catch (error) {
-    return { error: `Invalid rate limit string: ${(error as Error).message}` };
+    return { error: (error as Error).message };
   }
 }
 

@@ -156,8 +156,8 @@ class ChildPool implements Pool {
       timeouts: [softTimeLimitSeconds, timeLimitSeconds],
       writes: {
         total,
-        avg: percent(total / Math.max(1, writes.length), total),
-        all: writes.map((count) => percent(count, total)).join(', '),
+        avg: share(total / Math.max(1, writes.length), total),
+        all: writes.map((count) => share(count, total)).join(', '),
         raw: writes.join(', '),
         strategy: 'fair',
         inqueues: { total: alive.length, active: alive.filter(({ isIdle }) => !isIdle).length },
@@ -413,6 +413,7 @@ function isSignal(name: string): name is NodeJS.Signals {
   return Object.hasOwn(constants.signals, name);
 }
 
-function percent(part: number, whole: number): string {
-  return `${whole === 0 ? '0.00' : ((part / whole) * 100).toFixed(2)}%`;
+/** As Celery 5.7 writes shares: `0.50`. */
+function share(part: number, whole: number): string {
+  return whole === 0 ? '0.00' : (part / whole).toFixed(2);
 }
