@@ -59,6 +59,15 @@ export class Session {
 
   /** Resolves to the exit code when all has ended. @throws {CommandError} when there can be no broker at the start. */
   async run(): Promise<number> {
+    const alive = setInterval(() => undefined, 2 ** 30); // nothing else may keep the process while it waits
+    try {
+      return await this.#run();
+    } finally {
+      clearInterval(alive);
+    }
+  }
+
+  async #run(): Promise<number> {
     const { say, watch } = this.#options;
     while (!this.isStopping) {
       this.#worker = this.#start();
