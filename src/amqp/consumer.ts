@@ -2,7 +2,7 @@
  * Consuming from queues, restored by itself after every loss. Each queue is a `Lane` with its own channel; this file
  * keeps them together, wakes them when the connection is open again, and passes on what is wanted of all of them.
  */
-import type { System } from '../core/system.ts';
+import type { Logger, System } from '../core/system.ts';
 import type { Connection } from './connection.ts';
 import type { Delivery } from './delivery.ts';
 import { Lane, type LaneHost } from './lane.ts';
@@ -15,6 +15,8 @@ export interface ConsumerOptions {
   readonly queues: readonly Queue[];
   /** Unacknowledged messages for each queue; 0: no limit. */
   readonly prefetch: number;
+  /** What a queue may have at most with room for held messages included, where the prefetch is not itself more. */
+  readonly mostPrefetch?: number | undefined;
   /** What is delivered counts as done. Default: each queue's own `noAck`. */
   readonly noAck?: boolean;
   /** Refuse other consumers of the same queues. Default false. */
@@ -58,14 +60,15 @@ export class Consumer {
   private constructor(options: ConsumerOptions) {
     const { connection, system } = options;
     this.#connection = connection;
-    this.#prefetch = options.prefetch;
     const log = system.log.child({ name: 'celery.amqp.consumer' });
+    this.#prefetch = expressible(options.prefetch, log);
     this.#host = {
       connection,
       system,
       log,
       noAck: options.noAck,
       exclusive: options.exclusive ?? false,
+      mostPrefetch: options.mostPrefetch,
       onDelivery: options.onDelivery,
       onOversize:
         options.onOversize ??
@@ -161,8 +164,8 @@ export class Consumer {
 
   /** Exactly `count` for each queue, 0 for no limit; resolves when the broker has it. */
   async setPrefetch(count: number): Promise<void> {
-    this.#prefetch = count;
-    await this.#want({ prefetch: count });
+    this.#prefetch = expressible(count, this.#host.log);
+    await this.#want({ prefetch: this.#prefetch });
   }
 
   /**
@@ -170,8 +173,8 @@ export class Consumer {
    * steps. Less gives room back, lazily; 0 gives back all.
    */
   async growPrefetch(extra: number): Promise<void> {
-    this.#extra = extra;
-    await this.#want({ extra });
+    this.#extra = Math.min(extra, mostAmqpPrefetch);
+    await this.#want({ extra: this.#extra });
   }
 
   /** No more deliveries once it resolves; what was delivered stays valid. */
@@ -230,4 +233,13 @@ export class Consumer {
   readonly #onLost = ({ error }: { error: Error }): void => {
     for (const lane of this.#all) lane.onConnectionLost(error);
   };
+}
+
+/** A prefetch is a short number on the wire. */
+const mostAmqpPrefetch = 65_535;
+
+function expressible(count: number, log: Logger): number {
+  if (count <= mostAmqpPrefetch) return count;
+  log.warn({ prefetch: count }, 'A prefetch beyond 65,535 cannot be asked for: there is no limit instead');
+  return 0;
 }

@@ -1,6 +1,7 @@
 /**
- * Deadlines that all lie the same time ahead, so that their order is the order of coming: a list and one timer for its
- * head, however many there are. A timer for each publish would cost more than encoding it.
+ * Deadlines that nearly all lie the same time ahead, so that their order is the order of coming: a list and one timer
+ * for its head, however many there are. A timer for each publish would cost more than encoding it. One with a limit of
+ * its own finds its place from the end.
  */
 import type { System } from '../core/system.ts';
 
@@ -18,6 +19,8 @@ export class DeadlineList<T extends WithDeadline> {
   #first: WithDeadline | undefined;
   #last: WithDeadline | undefined;
   #cancelTimer: (() => void) | undefined;
+  /** What the timer is set for. */
+  #dueAt = 0;
 
   constructor(limitMs: number, system: System, onLate: (item: T) => void) {
     this.#limitMs = limitMs;
@@ -25,14 +28,21 @@ export class DeadlineList<T extends WithDeadline> {
     this.#onLate = onLate;
   }
 
-  add(item: T): void {
-    item.deadline = this.#system.monotonic() + this.#limitMs;
-    item.earlier = this.#last;
-    item.later = undefined;
-    if (this.#last === undefined) this.#first = item;
-    else this.#last.later = item;
-    this.#last = item;
-    if (this.#cancelTimer === undefined) this.#arm(this.#limitMs);
+  add(item: T, limitSeconds?: number): void {
+    const limitMs = limitSeconds === undefined ? this.#limitMs : limitSeconds * 1000;
+    item.deadline = this.#system.monotonic() + limitMs;
+    let earlier = this.#last;
+    while (earlier !== undefined && earlier.deadline > item.deadline) earlier = earlier.earlier;
+    const later = earlier === undefined ? this.#first : earlier.later;
+    item.earlier = earlier;
+    item.later = later;
+    if (earlier === undefined) this.#first = item;
+    else earlier.later = item;
+    if (later === undefined) this.#last = item;
+    else later.earlier = item;
+    if (this.#cancelTimer !== undefined && this.#dueAt <= item.deadline) return;
+    this.close();
+    this.#arm(limitMs);
   }
 
   /** Of an item that is in the list. */
@@ -54,6 +64,7 @@ export class DeadlineList<T extends WithDeadline> {
 
   /** The timer may find nothing due, because what it was set for is done: then it is set for who is first now. */
   #arm(delayMs: number): void {
+    this.#dueAt = this.#system.monotonic() + delayMs;
     this.#cancelTimer = this.#system.after(Math.max(1, delayMs), () => {
       this.#cancelTimer = undefined;
       const now = this.#system.monotonic();

@@ -12,6 +12,7 @@ export {
   type ConnectionState,
 } from './connection.ts';
 export { Consumer, type ConsumerOptions } from './consumer.ts';
+export { within } from './deadline.ts';
 export { declareQueues, type QueueCounts } from './declare.ts';
 export {
   type DelayTarget,
@@ -25,7 +26,7 @@ export {
 export { Delivery } from './delivery.ts';
 export { brokerVersion, Hands, type Peeked, peekQueue, type TakenMessage } from './hands.ts';
 export { type AmqpMetrics, createMetrics } from './metrics.ts';
-export { Publisher, type PublisherOptions, type PublishRetryPolicy } from './publisher.ts';
+export { Publisher, type PublisherOptions } from './publisher.ts';
 export {
   type AmqpArguments,
   type Binding,

@@ -26,6 +26,7 @@ export interface LaneHost {
   readonly connection: Connection;
   readonly noAck: boolean | undefined;
   readonly exclusive: boolean;
+  readonly mostPrefetch: number | undefined;
   readonly onDelivery: (delivery: Delivery) => unknown;
   readonly onOversize: (delivery: Delivery, bytes: number) => unknown;
   readonly onCancelled: (queue: Queue) => void;
@@ -297,7 +298,9 @@ export class Lane {
 
   async #apply(live: Live): Promise<void> {
     const isShareable = !this.#host.exclusive && this.#queue.queueArguments['x-single-active-consumer'] !== true;
-    const wanted = { base: this.#prefetch, extra: this.#extra };
+    const { mostPrefetch } = this.#host;
+    const mostExtra = mostPrefetch === undefined ? undefined : Math.max(0, mostPrefetch - this.#prefetch);
+    const wanted = { base: this.#prefetch, extra: this.#extra, mostExtra };
     const plan = planPrefetch(live.subscriptions, wanted, isShareable);
     // New ones first, so that an auto-delete queue always has a consumer.
     if (!isShareable) await this.#cancel(live, plan.cancel);

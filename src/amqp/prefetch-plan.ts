@@ -21,11 +21,12 @@ const mostExtraShares = 12;
 
 /**
  * `base` is met exactly. `extra` is met in coarse steps, each half of what is there: holding one more message must not
- * cost one more consumer. `mayShare` false: the queue takes one consumer at a time, so it is replaced.
+ * cost one more consumer. No step goes beyond `mostExtra`. `mayShare` false: the queue takes one consumer at a time, so
+ * it is replaced.
  */
 export function planPrefetch<S extends Share>(
   current: readonly S[],
-  wanted: { readonly base: number; readonly extra: number },
+  wanted: Wanted,
   mayShare: boolean,
 ): PrefetchPlan<S> {
   const plan = { add: [] as Share[], cancel: [] as S[] };
@@ -39,14 +40,21 @@ export function planPrefetch<S extends Share>(
     plan,
   );
   // Without a limit nothing needs extra room.
-  const extra = wanted.base === 0 ? 0 : wanted.extra;
+  const most = wanted.mostExtra ?? Number.POSITIVE_INFINITY;
+  const extra = wanted.base === 0 ? 0 : Math.min(wanted.extra, most);
   planExtra(
     current.filter(({ role }) => role === 'extra'),
-    extra,
-    wanted.base,
+    { base: wanted.base, extra, mostExtra: most },
     plan,
   );
   return plan;
+}
+
+interface Wanted {
+  readonly base: number;
+  readonly extra: number;
+  /** Default: no bound. */
+  readonly mostExtra?: number | undefined;
 }
 
 interface Draft<S> {
@@ -56,16 +64,18 @@ interface Draft<S> {
 
 function planSingle<S extends Share>(
   current: readonly S[],
-  { base, extra }: { readonly base: number; readonly extra: number },
+  { base, extra: asked, mostExtra = Number.POSITIVE_INFINITY }: Wanted,
   plan: Draft<S>,
 ): void {
+  const extra = Math.min(asked, mostExtra);
   const need = base === 0 ? 0 : base + extra;
   const there = current.length === 1 ? current[0]?.prefetch : undefined;
   const isExact = need === 0 || extra === 0;
-  const fits = there === need || (!isExact && there !== undefined && there >= need && there <= need * 2);
+  const most = Math.min(need * 2, base + mostExtra);
+  const fits = there === need || (!isExact && there !== undefined && there >= need && there <= most);
   if (fits) return;
   plan.cancel.push(...current);
-  plan.add.push({ prefetch: isExact ? need : need + Math.ceil(need / 2), role: 'base' });
+  plan.add.push({ prefetch: isExact ? need : Math.min(need + Math.ceil(need / 2), most), role: 'base' });
 }
 
 function planBase<S extends Share>(shares: readonly S[], base: number, plan: Draft<S>): void {
@@ -90,17 +100,26 @@ function planBase<S extends Share>(shares: readonly S[], base: number, plan: Dra
   else replace();
 }
 
-function planExtra<S extends Share>(shares: readonly S[], extra: number, base: number, plan: Draft<S>): void {
+function planExtra<S extends Share>(
+  shares: readonly S[],
+  { base, extra, mostExtra }: { readonly base: number; readonly extra: number; readonly mostExtra: number },
+  plan: Draft<S>,
+): void {
   const kept = [...shares];
   let sum = kept.reduce((total, { prefetch }) => total + prefetch, 0);
   if (extra > sum) {
-    const step = Math.max(extra - sum, Math.ceil((base + sum) / 2));
+    const step = Math.max(extra - sum, Math.min(Math.ceil((base + sum) / 2), mostExtra - sum));
     if (kept.length < mostExtraShares) {
       plan.add.push({ prefetch: step, role: 'extra' });
     } else {
       plan.add.push({ prefetch: sum + step, role: 'extra' });
       plan.cancel.push(...kept);
     }
+    return;
+  }
+  if (sum > mostExtra) {
+    if (extra > 0) plan.add.push({ prefetch: extra, role: 'extra' });
+    plan.cancel.push(...kept);
     return;
   }
   if (extra > sum / 2) return; // it may soon be wanted again

@@ -13,7 +13,7 @@
  * by awaiting. One promise and one small object for each publish; confirms are handled as the frames come.
  */
 import type { ConfirmChannel } from 'amqplib';
-import type { Publication } from '../core/envelope.ts';
+import type { Publication, PublishRetryPolicy } from '../core/envelope.ts';
 import { OperationalError, PublishError, PublishTimeoutError } from '../core/errors.ts';
 import type { Logger, System } from '../core/system.ts';
 import { asError, codeOf, exchangeAtFault, explainChannelError, replyCode } from './broker-errors.ts';
@@ -39,18 +39,6 @@ import {
 import { isSameMessage } from './same-message.ts';
 import type { Queue } from './topology.ts';
 
-/** How often and how fast a message is sent again after a loss. Celery's `task_publish_retry_policy`, in seconds. */
-export interface PublishRetryPolicy {
-  /** Times it is sent again; null: as often as the publish timeout allows. Default 3. */
-  readonly maxRetries?: number | null;
-  /** Before the first repeat. Default 0. */
-  readonly intervalStart?: number;
-  /** Added for each further one. Default 0.2. */
-  readonly intervalStep?: number;
-  /** Default 1. */
-  readonly intervalMax?: number;
-}
-
 export interface PublisherOptions {
   /** Seconds from `publish` to the broker's confirm: connecting, an alarm and repeats included. Default 30. */
   readonly publishTimeoutSeconds?: number;
@@ -73,6 +61,24 @@ interface Wire {
   bytes: number;
 }
 
+interface WholePolicy {
+  readonly maxRetries: number | null;
+  readonly intervalStart: number;
+  readonly intervalStep: number;
+  readonly intervalMax: number;
+}
+
+function wholePolicy(given: PublishRetryPolicy | false | undefined, base: WholePolicy): WholePolicy {
+  if (given === undefined) return base;
+  if (given === false) return { ...base, maxRetries: 0 };
+  return {
+    maxRetries: given.maxRetries === undefined ? base.maxRetries : given.maxRetries,
+    intervalStart: given.intervalStart ?? base.intervalStart,
+    intervalStep: given.intervalStep ?? base.intervalStep,
+    intervalMax: given.intervalMax ?? base.intervalMax,
+  };
+}
+
 const done = Promise.resolve();
 const channelRestMs = 100;
 
@@ -91,7 +97,7 @@ export class Publisher {
   readonly #limitSeconds: number;
   readonly #maxOutstanding: number;
   readonly #maxOutstandingBytes: number;
-  readonly #retry: Required<PublishRetryPolicy>;
+  readonly #retry: WholePolicy;
   readonly #waitsOffline: boolean;
   readonly #deadlines: DeadlineList<Job>;
   readonly #declared: DeclaredQueues;
@@ -117,13 +123,7 @@ export class Publisher {
     this.#limitSeconds = options.publishTimeoutSeconds ?? 30;
     this.#maxOutstanding = Math.max(1, options.maxOutstanding ?? 1_000);
     this.#maxOutstandingBytes = options.maxOutstandingBytes ?? 64 * 1024 * 1024;
-    this.#retry = {
-      maxRetries: 3,
-      intervalStart: 0,
-      intervalStep: 0.2,
-      intervalMax: 1,
-      ...(retryPolicy === false ? { maxRetries: 0 } : retryPolicy),
-    };
+    this.#retry = wholePolicy(retryPolicy, { maxRetries: 3, intervalStart: 0, intervalStep: 0.2, intervalMax: 1 });
     this.#waitsOffline = options.unconfirmedWhenOffline === 'wait';
     this.#deadlines = new DeadlineList(this.#limitSeconds * 1000, system, (job) => this.#onLate(job));
     this.#declared = new DeclaredQueues(connection, this.#limitSeconds);
@@ -155,7 +155,7 @@ export class Publisher {
     return new Promise((resolve, reject) => {
       const job = new Job(publication, resolve, reject);
       this.#unsettled += 1;
-      this.#deadlines.add(job);
+      this.#deadlines.add(job, publication.timeoutSeconds);
       if (this.#line.isEmpty && this.#canSend(job)) {
         this.#send(job);
       } else {
@@ -261,7 +261,8 @@ export class Publisher {
     job.state = 'settled';
     this.connection.metrics.timedOut += 1;
     const why = wasSent ? 'it was sent, and the broker has not confirmed it: it may be there or not' : this.#obstacle();
-    const text = `A publish to ${addressOf(job)} was not done within ${this.#limitSeconds} s: ${why}.`;
+    const seconds = job.publication.timeoutSeconds ?? this.#limitSeconds;
+    const text = `A publish to ${addressOf(job)} was not done within ${seconds} s: ${why}.`;
     job.reject(new PublishTimeoutError(text, wasSent ? undefined : { cause: this.connection.lastError }));
     while (this.#line.first?.state === 'settled') this.#line.shift();
     this.#onSettled();
@@ -386,20 +387,19 @@ export class Publisher {
 
   /** Those that may be sent again. */
   #afterLoss(jobs: readonly Job[], cause: unknown): Job[] {
-    const { maxRetries, intervalStart, intervalStep, intervalMax } = this.#retry;
     const again: Job[] = [];
-    let mostLosses = 0;
+    let waitSeconds = 0;
     for (const job of jobs) {
       if (job.returned !== undefined) {
         this.#onReturned(job, job.returned);
         continue;
       }
       job.timesLost += 1;
-      mostLosses = Math.max(mostLosses, job.timesLost);
+      const { maxRetries, intervalStart, intervalStep, intervalMax } = wholePolicy(job.publication.retry, this.#retry);
       if (maxRetries === null || job.timesLost <= maxRetries) again.push(job);
       else this.#settle(job, lostTooOften(job, cause));
+      waitSeconds = Math.max(waitSeconds, Math.min(intervalStart + intervalStep * (job.timesLost - 1), intervalMax));
     }
-    const waitSeconds = Math.min(intervalStart + intervalStep * Math.max(0, mostLosses - 1), intervalMax);
     if (again.length > 0 && waitSeconds > 0) this.#hold(waitSeconds * 1000);
     return again;
   }

@@ -76,11 +76,16 @@ export class Celery extends AppHost implements AsyncDisposable {
   readonly steps = new Steps();
   /** What beat sends and when: add, pause, resume and remove entries, also while it runs in this process. */
   readonly beat = new ScheduleBook();
+  /** Settings and modules are about to be loaded: the last moment to name another source of them. Celery: `on_configure`. */
+  readonly onConfigure: Signal<Celery, object>;
   /** The settings are there, before modules are imported: the place to add periodic tasks. Celery: `on_after_configure`. */
   readonly onAfterConfigure: Signal<Celery, { readonly source: Config }>;
   /** The modules of the settings are imported. Celery: `on_after_finalize`. */
   readonly onAfterFinalize: Signal<Celery, object>;
-  readonly #loads = new DeferredLoads(() => this.#finalize());
+  readonly #loads = new DeferredLoads({
+    before: () => this.onConfigure.send(this, {}),
+    afterwards: () => this.#finalize(),
+  });
 
   /**
    * Opens nothing. `config` is any part of the settings; `broker` and `backend` are short for `brokerUrl` and `resultBackend`.
@@ -88,6 +93,7 @@ export class Celery extends AppHost implements AsyncDisposable {
    */
   constructor(main = 'celery', config: CeleryConfig = {}, options: AppOptions = {}) {
     super(main, config, options);
+    this.onConfigure = new Signal('on_configure', () => this.system.log);
     this.onAfterConfigure = new Signal('on_after_configure', () => this.system.log);
     this.onAfterFinalize = new Signal('on_after_finalize', () => this.system.log);
     addBuiltinTasks(this);

@@ -51,7 +51,7 @@ export class Connections {
         const { config, system } = this.#host;
         const publisher = new Publisher(connection, {
           publishTimeoutSeconds: config.publishTimeout,
-          retryPolicy: config.taskPublishRetry ? retryPolicy(config) : false,
+          retryPolicy: config.taskPublishRetry ? config.taskPublishRetryPolicy : false,
           system,
         });
         this.#opened.defer(() => publisher.close({ limitMs: config.shutdownTimeout * 1000 }));
@@ -161,15 +161,5 @@ export function connectionOptions(
     ...(config.brokerLoginMethod === undefined ? {} : { loginMethod: config.brokerLoginMethod }),
     ...(config.brokerFailoverStrategy === 'shuffle' ? { failover: 'shuffle' as const } : {}),
     system,
-  };
-}
-
-function retryPolicy(config: Config): NonNullable<ConstructorParameters<typeof Publisher>[1]['retryPolicy']> {
-  const { maxRetries, intervalStart, intervalStep, intervalMax } = config.taskPublishRetryPolicy;
-  return {
-    ...(maxRetries === undefined ? {} : { maxRetries }),
-    ...(intervalStart === undefined ? {} : { intervalStart }),
-    ...(intervalStep === undefined ? {} : { intervalStep }),
-    ...(intervalMax === undefined ? {} : { intervalMax }),
   };
 }

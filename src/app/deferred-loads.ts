@@ -4,13 +4,16 @@
  */
 export class DeferredLoads {
   readonly #loads: (() => Promise<void>)[] = [];
+  readonly #before: () => Promise<void>;
   readonly #afterwards: () => Promise<void>;
+  #hasBegun = false;
   #done: Promise<void> | undefined;
   #isReading = false;
 
-  /** `afterwards` runs whenever all loads are done. */
-  constructor(afterwards: () => Promise<void>) {
-    this.#afterwards = afterwards;
+  /** `before` runs once, before the first load; `afterwards` whenever all loads are done. */
+  constructor(given: { readonly before: () => Promise<void>; readonly afterwards: () => Promise<void> }) {
+    this.#before = given.before;
+    this.#afterwards = given.afterwards;
   }
 
   add(load: () => Promise<void>): void {
@@ -32,6 +35,10 @@ export class DeferredLoads {
   async #run(): Promise<void> {
     this.#isReading = true;
     try {
+      if (!this.#hasBegun) {
+        this.#hasBegun = true;
+        await this.#before();
+      }
       for (let load = this.#loads.shift(); load !== undefined; load = this.#loads.shift()) await load();
     } finally {
       this.#isReading = false;

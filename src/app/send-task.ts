@@ -167,10 +167,20 @@ export function delayOf(
   return seconds < 1 ? undefined : delayKey(seconds, target);
 }
 
-/** Tasks are confirmed and mandatory unless somebody asked for Celery's way. */
-function guarantees(config: Config, call: CallOptions): { confirm: boolean; mandatory: boolean } {
+/** Tasks are confirmed and mandatory unless somebody asked for Celery's way; how long and how often is the call's word. */
+function guarantees(
+  config: Config,
+  { confirmTimeout, mandatory, retry, retryPolicy, timeout }: CallOptions,
+): Pick<Publication, 'confirm' | 'mandatory' | 'retry' | 'timeoutSeconds'> {
   const confirm = config.brokerTransportOptions.confirmPublish !== false;
-  return { confirm, mandatory: confirm && call.mandatory !== false };
+  const limits = [timeout, confirmTimeout].filter((limit) => limit !== undefined);
+  const policy = retry === true ? { ...config.taskPublishRetryPolicy, ...retryPolicy } : retryPolicy;
+  return {
+    confirm,
+    mandatory: confirm && mandatory !== false,
+    ...(limits.length === 0 ? {} : { timeoutSeconds: Math.min(...limits) }),
+    ...(retry === false ? { retry } : policy === undefined ? {} : { retry: policy }),
+  };
 }
 
 function expiryMs(expires: number | Date | undefined, now: number): number | undefined {

@@ -2,8 +2,9 @@
  * An app's sends, from a call to its result handle: load, check, compose, declare, publish, and tell whoever listens.
  * How a call becomes a message is in `send-task.ts`, what is open in `connections.ts`.
  */
-import type { Publisher, Queue } from '../amqp/index.ts';
+import { type Publisher, type Queue, within } from '../amqp/index.ts';
 import type { Publication } from '../core/envelope.ts';
+import { PublishTimeoutError } from '../core/errors.ts';
 import type { System } from '../core/system.ts';
 import { checkArguments } from '../execution/index.ts';
 import { type Codec, decodeTaskBody, prepared } from '../message/index.ts';
@@ -66,12 +67,14 @@ export class Sender {
     const loading = host.pendingLoad();
     if (loading !== undefined) await loading;
     // The caller's input is what travels; the worker checks it again and takes what the schema makes of it.
-    if (task?.options.args !== undefined) await checkArguments(name, task.options, args, options.kwargs ?? {});
+    const isChecked = task !== undefined && (task.options.args ?? task.options.params) !== undefined;
+    if (isChecked) await checkArguments(name, task.options, args, options.kwargs ?? {});
     if (host.config.taskAlwaysEager && task !== undefined) return host.applyEagerly(task, args, options);
     // First the backend: its reply queue is part of the message.
     const backend = host.openedBackend() ?? (await host.backend());
     const composed = await prepared(() => this.compose(name, args, options));
     if (composed.ignoreResult !== true) await backend.expect(composed.taskId);
+    if (options.declare !== undefined) await (await host.publisher()).declare(options.declare);
     if (composed.publication.envelope.properties.priority !== undefined) this.#warnOfPriority(composed.queue);
     if (this.#tellsOfPublishing()) {
       const { taskId, publication, queue } = composed;
@@ -102,10 +105,23 @@ export class Sender {
 
   /** Publishes what was composed, its queue (and the delay levels, where it goes through them) declared first. */
   async publish(publication: Publication, queue: Queue | undefined = this.#queueOf(publication)): Promise<void> {
+    const { timeoutSeconds } = publication;
+    if (timeoutSeconds === undefined) return (await this.#ready(publication, queue)).publish(publication);
+    const { system } = this.#host;
+    const startedAt = system.monotonic();
+    const late = (): Error =>
+      new PublishTimeoutError(`The way to the broker was not ready within ${timeoutSeconds} s; nothing was sent.`);
+    const publisher = await within(this.#ready(publication, queue), timeoutSeconds * 1000, system, late);
+    const leftSeconds = timeoutSeconds - (system.monotonic() - startedAt) / 1000;
+    return publisher.publish({ ...publication, timeoutSeconds: Math.max(0, leftSeconds) });
+  }
+
+  /** The publisher, with everything declared that the publication needs. */
+  async #ready(publication: Publication, queue: Queue | undefined): Promise<Publisher> {
     const publisher = this.#host.openedPublisher() ?? (await this.#host.publisher());
     if (publication.delayedTo !== undefined) await this.#delays.declare(publisher, publication.delayedTo, queue);
     else if (queue !== undefined && !publisher.isDeclared(queue)) await publisher.declare([queue]);
-    return publisher.publish(publication);
+    return publisher;
   }
 
   /** Publishes the message of a task that a run has caused (a retry, a callback), with the signals of any other. */

@@ -156,6 +156,12 @@ export class Mailbox {
         take: (replies) => {
           for (const [node, value] of replies) {
             const reply = { node, value };
+            if (found.filter((other) => other.node === node).length === 1) {
+              system.log.warn(
+                { node },
+                'Several workers answered by one name: give each its own (celery-ts worker -n)',
+              );
+            }
             found.push(reply);
             try {
               callback?.(reply);

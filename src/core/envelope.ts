@@ -28,6 +28,18 @@ export interface Envelope {
   readonly body: Uint8Array;
 }
 
+/** How often and how fast a message is sent again after a loss. Celery's `task_publish_retry_policy`, in seconds. */
+export interface PublishRetryPolicy {
+  /** Times it is sent again; null: as often as the publish timeout allows. Default 3. */
+  readonly maxRetries?: number | null | undefined;
+  /** Before the first repeat. Default 0. */
+  readonly intervalStart?: number | undefined;
+  /** Added for each further one. Default 0.2. */
+  readonly intervalStep?: number | undefined;
+  /** Default 1. */
+  readonly intervalMax?: number | undefined;
+}
+
 /** An envelope with its address and the guarantees asked for. */
 export interface Publication {
   readonly envelope: Envelope;
@@ -40,6 +52,10 @@ export interface Publication {
   readonly mandatory: boolean;
   /** The queue of the app's topology that should exist first; whoever publishes declares it. */
   readonly queue?: string | undefined;
+  /** Seconds from the call to the broker's confirm; default: the publisher's. */
+  readonly timeoutSeconds?: number | undefined;
+  /** How often and how fast it is sent again after a lost connection, over the publisher's own policy; false: never. */
+  readonly retry?: PublishRetryPolicy | false | undefined;
   /** On its way through the broker's delay levels: where it is to be in the end. */
   readonly delayedTo?: { readonly exchange: string; readonly routingKey: string } | undefined;
 }

@@ -2,6 +2,7 @@
  * One run of one body: its request (read from the message when somebody asks), its `self`, and what it gathers for the
  * end. Everything is made on first use, since most bodies ask for none of it.
  */
+import type { Signature } from '../canvas/index.ts';
 import type { DeliveryInfo, MessageProperties, Publication } from '../core/envelope.ts';
 import { CeleryError, Ignore, ImproperlyConfigured } from '../core/errors.ts';
 import {
@@ -30,6 +31,8 @@ export class TaskRun implements Run {
   readonly publications: Publication[] = [];
   readonly children: unknown[] = [];
   readonly pendingSends = new Set<Promise<unknown>>();
+  /** What the body has put in its place. */
+  replacement: Signature | undefined;
   #message: TaskMessage | undefined;
   #request: TaskRequest | undefined;
   #self: BoundTask | undefined;
@@ -121,7 +124,7 @@ export class TaskRun implements Run {
       },
       sendEvent: (type, fields) => this.listener.event(type, { ...fields, uuid: job.id }),
       scheduleRetry: (options) => this.#scheduleRetry(options),
-      replace: (signature) => this.#replace({ ...signature.toJSON() }),
+      replace: (signature) => this.#replace(signature),
       isAborted: () => host.isAborted(job.id),
     });
   }
@@ -149,8 +152,9 @@ export class TaskRun implements Run {
   }
 
   /** Another signature under this task's id and with what was to follow it (protocol 5.7). */
-  #replace(map: Readonly<Record<string, unknown>> & { task: string }): never {
+  #replace(signature: Signature): never {
     const { job, message, request, host } = this;
+    const map = { ...signature.toJSON() };
     const isEmptyChain = map.subtask_type === 'chain' && JSON.stringify(map.kwargs) === '{"tasks":[]}';
     if (isEmptyChain) throw new ImproperlyConfigured('A task cannot be replaced by an empty chain.');
     if (map.subtask_type === 'group' || map.subtask_type === 'chord') {
@@ -176,6 +180,7 @@ export class TaskRun implements Run {
       });
       if (publication !== undefined) this.publications.push(publication);
     }
+    this.replacement = signature;
     throw new Ignore('Replaced by another task');
   }
 

@@ -49,6 +49,6 @@ export {
   uuidValue,
 } from './serialization/typed-values.ts';
 export { checkKeyType, readCertificate, type SignerCertificate } from './signing/certificate.ts';
-export { toOutgoing, withoutBrokerHeaders } from './task-again.ts';
+export { customHeaders, toOutgoing, withoutBrokerHeaders } from './task-again.ts';
 export type { Embed, OutgoingTask, SignatureMap, TaskBody, TaskMessage } from './task-message.ts';
 export { crashesHeader, decodeTask, decodeTaskBody, encodeTask, protocolHeaders } from './task-message.ts';

@@ -70,7 +70,8 @@ export function withoutBrokerHeaders(headers: Fields): Record<string, unknown> {
   return Object.fromEntries(Object.entries(headers).filter(([key]) => !brokerHeaders.test(key)));
 }
 
-function customHeaders(headers: Fields): Record<string, unknown> {
+/** The headers that are the sender's own: neither the protocol's nor the broker's. */
+export function customHeaders(headers: Fields): Record<string, unknown> {
   const custom: Record<string, unknown> = {};
   for (const key of Object.keys(headers)) {
     if (!reservedHeaders.has(key) && !brokerHeaders.test(key) && key !== '__proto__') custom[key] = headers[key];

@@ -2,10 +2,11 @@
  * `self`: a task as its own running body sees it. Nothing here talks to a broker: what is to be published is kept,
  * encoded, and leaves with the outcome of the run.
  */
-import type { Signature } from '../canvas/index.ts';
+import { createSignature, type Signature } from '../canvas/index.ts';
 import { MaxRetriesExceededError, Retry } from '../core/errors.ts';
 import type { Logger } from '../core/system.ts';
-import { pythonRepr, pythonTupleRepr } from '../message/index.ts';
+import { customHeaders, pythonRepr, pythonTupleRepr } from '../message/index.ts';
+import type { AsyncResult } from '../results/index.ts';
 import type { Run, TaskRequest } from './context.ts';
 import type { CallOptions, TaskOptions } from './options.ts';
 import { mayRetry, type RetryOptions } from './retry.ts';
@@ -110,6 +111,52 @@ export class BoundTask {
     return this.#services.replace(signature);
   }
 
+  /**
+   * This very call as a signature, to be sent or put elsewhere: same id, arguments, address, callbacks and limits.
+   * `args` and `kwargs` may be others. Celery: `signature_from_request`.
+   */
+  signatureFromRequest(
+    given: { readonly args?: readonly unknown[]; readonly kwargs?: Readonly<Record<string, unknown>> } = {},
+  ): Signature {
+    const { request } = this;
+    const { exchange, priority, routingKey } = request.deliveryInfo;
+    return createSignature(this.task[definition].host, {
+      task: this.name,
+      args: given.args ?? request.args,
+      kwargs: given.kwargs ?? request.kwargs,
+      options: {
+        ...(exchange === '' ? { queue: routingKey || undefined } : { exchange, routingKey }),
+        taskId: request.id,
+        rootId: request.rootId,
+        parentId: request.parentId,
+        groupId: request.group,
+        groupIndex: request.groupIndex,
+        priority,
+        expires: request.expires === undefined ? undefined : new Date(request.expires),
+        timeLimit: request.timelimit[0],
+        softTimeLimit: request.timelimit[1],
+        shadow: request.shadow,
+        origin: request.origin,
+        replyTo: request.replyTo,
+        retries: request.retries,
+        headers: customHeaders(request.headers),
+        ignoreResult: request.ignoreResult,
+        link: some(request.callbacks),
+        linkError: some(request.errbacks),
+        chain: some(request.chain),
+        chord: request.chord ?? undefined,
+        replacedTaskNesting: request.replacedTaskNesting,
+        stampedHeaders: some(request.stampedHeaders),
+        stamps: request.stamps,
+      },
+    });
+  }
+
+  /** Keeps a result among this run's children, as those of the tasks it sends are. Celery: `add_trail`. */
+  addTrail(result: AsyncResult<unknown>): void {
+    if (this.options.trail !== false) this.#run().children.push(result.asTuple());
+  }
+
   /** True when somebody has asked this task to stop (`AbortableAsyncResult.abort`). */
   isAborted(): Promise<boolean> {
     return this.#services.isAborted();
@@ -119,4 +166,8 @@ export class BoundTask {
   applyAsync(args: readonly unknown[], options: CallOptions = {}): Promise<unknown> {
     return this.task[definition].host.send(this.task, args, options);
   }
+}
+
+function some<T>(list: readonly T[]): readonly T[] | undefined {
+  return list.length === 0 ? undefined : list;
 }

@@ -5,6 +5,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Exchange, Queue } from '../amqp/index.ts';
 import type { Signature } from '../canvas/index.ts';
+import type { PublishRetryPolicy } from '../core/envelope.ts';
 import { ImproperlyConfigured } from '../core/errors.ts';
 import { nearest } from '../core/nearest.ts';
 import type { TaskAnnotations } from './annotations.ts';
@@ -29,6 +30,8 @@ export interface TaskHooks {
   onFailure?(self: BoundTask, error: unknown, taskId: string, args: Args, kwargs: Kwargs, traceback: string): unknown;
   /** The task is to run again because of `error`. Celery: `on_retry`. */
   onRetry?(self: BoundTask, error: unknown, taskId: string, args: Args, kwargs: Kwargs, traceback: string): unknown;
+  /** Another signature takes the task's place, and is about to be sent. Celery: `on_replace`. */
+  onReplace?(self: BoundTask, signature: Signature): unknown;
   /** After success and failure; not after a retry, ignore or reject. Celery: `after_return`. */
   afterReturn?(
     self: BoundTask,
@@ -175,8 +178,16 @@ export interface CallOptions {
   routeName?: string | undefined;
   /** Fail with `UnroutableError` when no queue takes the message. Default true. */
   mandatory?: boolean | undefined;
-  /** Seconds to wait for the broker's confirm. [publishTimeout] */
+  /** Seconds for the publish: connecting, declaring, an alarm, repeats and the broker's confirm. [publishTimeout] */
   timeout?: number | undefined;
+  /** The same, under the name that Celery has for the last part of it; the shorter one counts. Celery: `confirm_timeout`. */
+  confirmTimeout?: number | undefined;
+  /** Send it again when the connection is lost before the confirm. [taskPublishRetry] */
+  retry?: boolean | undefined;
+  /** How often and how fast, over the setting. [taskPublishRetryPolicy] */
+  retryPolicy?: PublishRetryPolicy | undefined;
+  /** Declared first, beside the queue of the task. */
+  declare?: readonly Queue[] | undefined;
 }
 
 export type LinkOption =
@@ -328,6 +339,7 @@ const checks: { readonly [K in keyof Required<TaskOptions>]: Check } = {
   resultreprMaxsize: atLeast(1),
   shadowName: hook,
   beforeStart: hook,
+  onReplace: hook,
   onSuccess: hook,
   onFailure: hook,
   onRetry: hook,

@@ -4,6 +4,7 @@
 import type { Signature } from '../canvas/index.ts';
 import { CeleryError, type Retry } from '../core/errors.ts';
 import type { Logger } from '../core/system.ts';
+import type { AsyncResult } from '../results/index.ts';
 import type { BoundTask } from './bound-task.ts';
 import { currentRun, type TaskRequest } from './context.ts';
 import { type CallOptions, type TaskHooks, type TaskOptions, taskOptionNames } from './options.ts';
@@ -56,6 +57,8 @@ export abstract class TaskBase {
   onFailure?(error: unknown, taskId: string, args: Args, kwargs: Kwargs, traceback: string): unknown;
   /** Celery: `on_retry`. */
   onRetry?(error: unknown, taskId: string, args: Args, kwargs: Kwargs, traceback: string): unknown;
+  /** Another signature takes the task's place, and is about to be sent. Celery: `on_replace`. */
+  onReplace?(signature: Signature): unknown;
   /** After success and failure; not after a retry, ignore or reject. Celery: `after_return`. */
   afterReturn?(
     state: string,
@@ -109,6 +112,18 @@ export abstract class TaskBase {
     return this.self.replace(signature);
   }
 
+  /** This very call as a signature. Celery: `signature_from_request`. */
+  signatureFromRequest(
+    given: { readonly args?: readonly unknown[]; readonly kwargs?: Readonly<Record<string, unknown>> } = {},
+  ): Signature {
+    return this.self.signatureFromRequest(given);
+  }
+
+  /** Keeps a result among this run's children. Celery: `add_trail`. */
+  addTrail(result: AsyncResult<unknown>): void {
+    this.self.addTrail(result);
+  }
+
   /** True when somebody has asked this task to stop. */
   isAborted(): Promise<boolean> {
     return this.self.isAborted();
@@ -133,7 +148,7 @@ export function optionsOfClass(task: TaskBase): TaskOptions {
 
 type Hook = (...given: unknown[]) => unknown;
 
-const hookNames = ['beforeStart', 'onSuccess', 'onFailure', 'onRetry', 'afterReturn'] as const;
+const hookNames = ['beforeStart', 'onSuccess', 'onFailure', 'onRetry', 'onReplace', 'afterReturn'] as const;
 
 function isHook(name: string): boolean {
   return hookNames.some((hook) => hook === name);

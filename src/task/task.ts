@@ -54,6 +54,10 @@ export interface Task<Args extends unknown[], Result, Returned = Result | Promis
   si(...args: Args): Signature<Args, Args, Result>;
   /** A signature with options. Celery: `signature`. */
   signature(args?: Partial<Args>, options?: CallOptions): Signature<Args, Partial<Args>, Result>;
+  /** One message that runs this task for each item, one after another, routed as this task is. Celery: `map`. */
+  map(items: readonly unknown[]): Signature<[], [], Result[]>;
+  /** The same with a list of arguments for each run. Celery: `starmap`. @example await add.starmap([[1, 2], [3, 4]]).delay(); */
+  starmap(items: readonly Args[]): Signature<[], [], Result[]>;
   /** @internal */
   readonly [definition]: TaskDefinition;
 }
@@ -130,6 +134,8 @@ export function createTask(host: TaskHost, { name, options, run, selfForm, origi
     si: (...args) => createSignature(host, { task: name, args, immutable: true }) as never,
     signature: (args: readonly unknown[] | undefined, callOptions?: CallOptions) =>
       createSignature(host, { task: name, args: args ?? [], options: callOptions }) as never,
+    map: (items) => mapped(host, 'celery.map', name, items) as never,
+    starmap: (items) => mapped(host, 'celery.starmap', name, items) as never,
   };
   for (const [key, value] of Object.entries(methods)) Object.defineProperty(task, key, { value, enumerable: true });
   Object.defineProperty(task, 'options', { get: () => inForce().options, enumerable: true });
@@ -147,6 +153,17 @@ export function createTask(host: TaskHost, { name, options, run, selfForm, origi
   };
   Object.defineProperty(task, definition, { value: behind });
   return task;
+}
+
+/** A task of Celery's own that calls this one for each item, where this one would run. */
+function mapped(host: TaskHost, task: string, name: string, items: readonly unknown[]): Signature {
+  const inner = createSignature(host, { task: name }).toJSON();
+  return createSignature(host, {
+    task,
+    kwargs: { task: inner, it: [...items] },
+    options: { routeName: name },
+    immutable: true,
+  });
 }
 
 interface InForce {

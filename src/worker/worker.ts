@@ -273,7 +273,11 @@ async function openWorker(
   await declareCeleryDelays(app, queues);
   const pool = await opening;
   const prefetchFor = (slots: number): number => slots * config.workerPrefetchMultiplier;
-  const prefetch = prefetchFor((given.autoscale?.max ?? pool.size) * (pool.slots / pool.size));
+  let autoscaler: Autoscaler | undefined;
+  /** Slots there may be, where the pool follows the number of tasks. */
+  const mostSlots = (): number =>
+    (autoscaler?.stats().max ?? given.autoscale?.max ?? pool.size) * (pool.slots / pool.size);
+  const prefetch = prefetchFor(mostSlots());
   const info: WorkerInfo = { nodeName, queues, pool: pool.name, concurrency: pool.size, prefetch };
   given.onConfigured?.(info);
   warnOfPrefetch(app, queues);
@@ -296,18 +300,18 @@ async function openWorker(
     system,
     log,
     onReceived: () => autoscaler?.onTaskReceived(),
-    onHeld: (count) => void consumer?.growPrefetch(Math.min(count, config.workerEtaTaskLimit ?? mostHeld)),
+    onHeld: (count) => void consumer?.growPrefetch(Math.min(count, mostHeld)),
   });
-  const autoscaler =
-    given.autoscale === undefined
-      ? undefined
-      : opened.adopt(new Autoscaler({ ...given.autoscale, pool, reserved: () => tasks.open, system }));
-  autoscaler?.start();
+  if (given.autoscale !== undefined) {
+    autoscaler = opened.adopt(new Autoscaler({ ...given.autoscale, pool, reserved: () => tasks.open, system }));
+    autoscaler.start();
+  }
   consumer = opened.adopt(
     await Consumer.open({
       connection,
       queues,
       prefetch,
+      mostPrefetch: config.workerEtaTaskLimit,
       onDelivery: (delivery) => tasks.receive(delivery),
       onOversize: (delivery, bytes) => tasks.refuse(delivery, bytes),
       onTrouble: ({ delayMs, error, queue }) =>
@@ -321,8 +325,7 @@ async function openWorker(
   const consuming = consumer;
   connection.on('lost', () => tasks.connectionLost());
   // Messages may have come, and be held, before the consumer had a name here.
-  if (tasks.waiting.size > 0)
-    await consuming.growPrefetch(Math.min(tasks.waiting.size, config.workerEtaTaskLimit ?? mostHeld));
+  if (tasks.waiting.room > 0) await consuming.growPrefetch(Math.min(tasks.waiting.room, mostHeld));
   await openRemote(
     {
       app,
@@ -336,7 +339,7 @@ async function openWorker(
       revoked,
       limits,
       startedAt: system.now(),
-      followPool: () => void consuming.setPrefetch(prefetchFor(pool.slots)),
+      followPool: () => void consuming.setPrefetch(prefetchFor(mostSlots())),
       shutdown: (reason) => given.onShutdownAsked?.(reason),
     },
     given.features ?? {},

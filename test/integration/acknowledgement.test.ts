@@ -203,6 +203,30 @@ describe('a message', () => {
     expect(await runsOf(result.id)).toBe(row.runs);
   });
 
+  it('whose child is lost is sent again byte for byte', async () => {
+    const connection = await connect(broker.url);
+    const channel = await connection.createChannel();
+    await channel.purgeQueue('graveyard');
+    const id = crypto.randomUUID();
+    // Numbers and spaces as Python writes them.
+    const body = '[[1.0], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]';
+    channel.sendToQueue('life', Buffer.from(body), {
+      contentType: 'application/json',
+      contentEncoding: 'utf-8',
+      correlationId: id,
+      headers: { id, task: 'lost', lang: 'py', retries: 0, tenant: 'a' },
+    });
+    const dead = await until(() => channel.get('graveyard', { noAck: true }), {
+      what: 'the dead letter',
+      withinSeconds: 20,
+      everyMs: 100,
+    });
+    await connection.close();
+    expect(dead.content.toString()).toBe(body);
+    expect(dead.properties.headers).toMatchObject({ id, tenant: 'a', 'celery-ts-crashes': 2 });
+    expect(await runsOf(id)).toBe(3);
+  });
+
   it('revoked before its start is acked, and its caller learns it', async () => {
     const id = crypto.randomUUID();
     await app.control.revoke(id, { reply: true });

@@ -287,6 +287,19 @@ describe('prefetch', () => {
     expect((await inspectQueue(connection, queue.name))?.consumerCount).toBe(1);
   });
 
+  it('has no room beyond the most it may have, and no limit where the wire cannot say it', async () => {
+    await using world = new World(broker.url);
+    const [queue, other] = [aQueue(), aQueue()];
+    for (const one of [queue, other]) await fill(one, range(100));
+    const { consumer } = await world.consumer({ connection, queues: [queue], prefetch: 4, mostPrefetch: 10 });
+    for (let held = 1; held <= 50; held += 1) await consumer.growPrefetch(held);
+    await until(() => consumer.unsettled === 10, { what: 'ten messages' });
+    expect(await readyIn(queue)).toBe(90);
+    const { consumer: greedy } = await world.consumer({ connection, queues: [other], prefetch: 70_000 });
+    await until(() => greedy.unsettled === 100, { what: 'all of them' });
+    expect(greedy.prefetch).toBe(0);
+  });
+
   it('grows also where a queue takes one consumer at a time', async () => {
     await using world = new World(broker.url);
     const queue = aQueue({ singleActiveConsumer: true });

@@ -350,6 +350,21 @@ describe('when the connection is lost', () => {
     expect(await readyIn(queue)).toBe(3);
   });
 
+  it('a message with a policy of its own is sent again as often as that says', async () => {
+    await using world = new World(broker.url);
+    const { proxy, publisher } = await unconfirming(world, { retryPolicy: { maxRetries: null } });
+    const queue = aQueue();
+    await publisher.declare([queue]);
+    const never = endingOf(publisher.publish({ ...toQueue(queue.name, 'never'), retry: false }));
+    const once = endingOf(publisher.publish({ ...toQueue(queue.name, 'once'), retry: { maxRetries: 1 } }));
+    for (const copies of [2, 3]) {
+      await until(async () => (await readyIn(queue)) === copies, { what: `${copies} copies` });
+      proxy.cut();
+    }
+    expect(await Promise.all([never, once])).toEqual([PublishError.name, PublishError.name]);
+    expect((await bodiesIn(queue)).sort()).toEqual(['never', 'once', 'once']);
+  });
+
   it('one publish is enough to have the broker asked each second, however long it was away', async () => {
     await using world = new World(broker.url, { ...nodeSystem(), random: () => 0.99 });
     const proxy = world.adopt(await FaultProxy.open(broker.url));
@@ -399,6 +414,21 @@ describe('the publish timeout', () => {
     proxy.resumeReplies();
     await publisher.publish(toQueue(queue.name)); // the late confirm harms nobody
     expect(await readyIn(queue)).toBe(3);
+  });
+
+  it('of one message alone counts for that message alone', async () => {
+    await using world = new World(broker.url);
+    const { proxy, publisher } = await proxied(world, { publishTimeoutSeconds: 20 });
+    const queue = aQueue();
+    await publisher.declare([queue]);
+    await publisher.publish(toQueue(queue.name));
+    proxy.stallReplies();
+    const patient = endingOf(publisher.publish(toQueue(queue.name)));
+    const hasty = await reasonOf(publisher.publish({ ...toQueue(queue.name), timeoutSeconds: 0.2 }));
+    expect(hasty).toBeInstanceOf(PublishTimeoutError);
+    expect(hasty.message).toMatch(/0\.2 s/);
+    proxy.resumeReplies();
+    expect(await patient).toBe('ok');
   });
 
   it('covers connecting, and names what was in the way', async () => {

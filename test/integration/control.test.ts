@@ -313,6 +313,7 @@ describe("a worker's node", () => {
     ]);
     const replies = await fleet.mailbox.ask('ping', {}, { limit: 3, timeout: 20 });
     expect(replies.map(({ node }) => node).sort()).toEqual(['w1@host', 'w1@host', 'w2@host']);
+    expect(fleet.client.logger.find('Several workers answered by one name')).toMatchObject([{ node: 'w1@host' }]);
     await twin.close();
   });
 

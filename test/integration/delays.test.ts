@@ -132,7 +132,7 @@ describe('limited tasks', () => {
     await until(() => free.length === 200, { what: 'the free tasks', withinSeconds: 20 });
     expect(limited.length).toBeLessThan(30);
     await until(() => limited.length >= 8, { what: 'eight limited tasks', withinSeconds: 20 });
-    const gaps = limited.slice(1, 8).map((at, index) => at - (limited[index] ?? 0));
-    expect(Math.min(...gaps)).toBeGreaterThan(400);
+    // The first may have come late to its turn; none comes before its own.
+    expect((limited[7] ?? 0) - (limited[0] ?? 0)).toBeGreaterThan(7 * 500 - 400);
   });
 });

@@ -5,6 +5,7 @@ import { startBroker } from 'celery-ts/broker';
 import { startWorker } from 'celery-ts/testing';
 import { describe, expect, it } from 'vitest';
 import { testBroker } from '../support/broker.ts';
+import { tempProject } from '../support/cli.ts';
 import { testLogger } from '../support/logger.ts';
 import { until } from '../support/until.ts';
 
@@ -114,6 +115,64 @@ describe('worker_prefetch_multiplier', () => {
       go();
     }
     await until(() => far.length === 20 && running === 30, { what: 'all', withinSeconds: 15 });
+  });
+});
+
+describe('the prefetch of a worker', () => {
+  it('grows for held messages no further than workerEtaTaskLimit, all in all', async () => {
+    await using broker = await testBroker();
+    await using app = new Celery('capped', {
+      brokerUrl: broker.url,
+      workerPrefetchMultiplier: 4,
+      workerEtaTaskLimit: 11,
+      taskDelayedDelivery: 'worker',
+    });
+    const ran: unknown[] = [];
+    app.task('far', (value: unknown) => void ran.push(value));
+    for (let count = 0; count < 20; count += 1) await app.sendTask('far', [count], { countdown: 4 });
+    await using worker = await startWorker(app, { concurrency: 2 });
+    const scheduled = async (): Promise<number> => {
+      const inspect = app.control.inspect({ destination: [worker.nodeName], timeout: 5 });
+      const held = (await inspect.scheduled())?.[worker.nodeName];
+      return Array.isArray(held) ? held.length : 0;
+    };
+    await until(async () => (await scheduled()) === 11, { what: 'eleven held ones', withinSeconds: 3, everyMs: 50 });
+    expect(ran).toEqual([]);
+    expect(await broker.depth('celery')).toBe(9);
+    await until(() => ran.length === 20, { what: 'all', withinSeconds: 20 });
+  });
+
+  it('follows the pool, and never falls below one slot', async () => {
+    await using broker = await testBroker();
+    await using app = new Celery('pool', { brokerUrl: broker.url, workerPrefetchMultiplier: 4 });
+    await using worker = await startWorker(app, { concurrency: 2 });
+    const asked = { destination: [worker.nodeName], reply: true, timeout: 20 };
+    const prefetch = async (): Promise<unknown> => (await app.control.inspect(asked).stats())?.[worker.nodeName];
+    expect(await prefetch()).toMatchObject({ prefetch_count: 8 });
+    await app.control.poolGrow(3, asked);
+    expect(await prefetch()).toMatchObject({ prefetch_count: 20 });
+    await app.control.poolShrink(1, asked);
+    expect(await prefetch()).toMatchObject({ prefetch_count: 16 });
+    await app.control.poolShrink(9, asked);
+    expect(await prefetch()).toMatchObject({ prefetch_count: 4 });
+  });
+
+  it('is that of the largest pool where the pool follows the tasks', async () => {
+    await using broker = await testBroker();
+    await using project = await tempProject({
+      'tasks.mjs': `import { Celery } from 'celery-ts'; export const app = new Celery('scaled');`,
+    });
+    await using worker = project.start(
+      ['worker', '-A', 'tasks', '-P', 'async', '-n', 'scaled@here', '--autoscale', '10,3', '--without-mingle'],
+      { CELERY_BROKER_URL: broker.url },
+    );
+    await worker.line(/ready\./);
+    await using app = new Celery('client', { brokerUrl: broker.url });
+    const asked = { destination: ['scaled@here'], reply: true, timeout: 20 };
+    const prefetch = async (): Promise<unknown> => (await app.control.inspect(asked).stats())?.['scaled@here'];
+    expect(await prefetch()).toMatchObject({ prefetch_count: 40 });
+    await app.control.autoscale(12, 3, asked);
+    expect(await prefetch()).toMatchObject({ prefetch_count: 48 });
   });
 });
 

@@ -191,6 +191,41 @@ describe('self.retry()', () => {
     expect(deaths).toEqual([true, false, true, false, true]);
   });
 
+  it('sends the body on byte for byte, as long as nothing in it changes', async () => {
+    await using broker = await testBroker();
+    await using app = appOn(broker.url);
+    const kept = new Queue('kept');
+    app.task('again', { bind: true }, (self, _price: number, changed: boolean) => {
+      if (self.request.retries === 0) {
+        throw self.retry({ countdown: 0, queue: 'kept', ...(changed ? { args: [1, false] } : {}) });
+      }
+    });
+    app.conf.taskQueues = [new Queue('celery'), kept];
+    await using _worker = await startWorker(app, { queues: ['celery'] });
+    const connection = await connect(broker.url);
+    const channel = await connection.createChannel();
+    const bodies: string[] = [];
+    await channel.assertQueue('kept', { durable: true });
+    await channel.consume('kept', (message) => message && bodies.push(message.content.toString()), { noAck: true });
+    // Numbers and spaces as Python writes them; JavaScript would say 1, and without spaces.
+    const written = (changed: boolean): string =>
+      `[[1.0, ${changed}], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]`;
+    for (const changed of [false, true]) {
+      const id = crypto.randomUUID();
+      channel.sendToQueue('celery', Buffer.from(written(changed)), {
+        contentType: 'application/json',
+        contentEncoding: 'utf-8',
+        correlationId: id,
+        headers: { id, task: 'again', lang: 'py', argsrepr: '(1.0,)', kwargsrepr: '{}', retries: 0 },
+      });
+    }
+    await until(() => bodies.length === 2, { what: 'both retries', withinSeconds: 20 });
+    await connection.close();
+    const [unchanged, changed] = bodies.sort((a, b) => b.length - a.length);
+    expect(unchanged).toBe(written(false));
+    expect(JSON.parse(changed ?? '')[0]).toEqual([1, false]);
+  });
+
   it('is delayed back to a queue that is not one of the app', async () => {
     await using broker = await testBroker();
     await using app = appOn(broker.url);

@@ -194,6 +194,28 @@ app.task('hello', () => 1);
   });
 });
 
+describe('heartbeat_sent', () => {
+  it('comes with each heartbeat of a worker', async () => {
+    await using broker = await testBroker();
+    await using app = new Celery('pulse', { brokerUrl: broker.url });
+    let sent = 0;
+    let heard = 0;
+    app.signals.heartbeatSent.connect(() => {
+      sent += 1;
+    });
+    const count = (): void => {
+      heard += 1;
+    };
+    const receiver = await app.events.receiver({ handlers: { 'worker-heartbeat': count } });
+    {
+      await using _worker = await startWorker(app);
+      await until(() => sent >= 1 && heard >= sent, { what: 'a heartbeat', withinSeconds: 20 });
+    }
+    await until(() => heard === sent, { what: 'as many heartbeats as signals' });
+    await receiver.close();
+  });
+});
+
 describe('the signals of publishing', () => {
   it('surround the message, may change its headers, and are sent for callbacks and retries as well', async () => {
     await using broker = await testBroker();

@@ -274,6 +274,21 @@ describe('what is announced and logged', () => {
     expect(events.filter(({ uuid }) => uuid === silent.id)).toEqual([]);
     await receiver.close();
   });
+
+  it('has events of its own between them, with the id of the task', async () => {
+    await using broker = await testBroker();
+    await using app = appOn(broker, { workerSendTaskEvents: true });
+    app.task('half', { bind: true }, (self) => self.sendEvent('task-half-way', { percent: 50 }));
+    const events: Record<string, unknown>[] = [];
+    const receiver = await app.events.receiver({ handlers: { '*': (event) => void events.push({ ...event }) } });
+    await using worker = await startWorker(app);
+    const { id } = await app.sendTask('half');
+    const own = () => events.filter(({ uuid }) => uuid === id);
+    await until(() => own().some(({ type }) => type === 'task-succeeded'), { what: 'its end' });
+    expect(own().map(({ type }) => type)).toEqual(['task-received', 'task-started', 'task-half-way', 'task-succeeded']);
+    expect(own()[2]).toMatchObject({ percent: 50, hostname: worker.nodeName });
+    await receiver.close();
+  });
 });
 
 describe('without a worker', () => {

@@ -15,7 +15,7 @@ export interface WaitingOptions {
   readonly log: Logger;
   /** A held message's time has come. */
   readonly onDue: (request: Request) => void;
-  /** How many are held has changed: the prefetch needs room for them. */
+  /** How many others need room in the prefetch for has changed. */
   readonly onHeld: (count: number) => void;
 }
 
@@ -34,6 +34,11 @@ export class Waiting {
     return this.#held.size;
   }
 
+  /** Messages that others should not have to wait behind: those held, and a good many of those on their way to the broker. */
+  get room(): number {
+    return this.#held.size + Math.min(this.#parking.size, mostParkedAtOnce);
+  }
+
   /** Held messages and when they are due (epoch ms). */
   entries(): { readonly request: Request; readonly until: number }[] {
     return [...this.#held].map(([request, { until }]) => ({ request, until }));
@@ -45,14 +50,14 @@ export class Waiting {
       if (this.#take(request)) onDue(request);
     });
     this.#held.set(request, { until, cancel });
-    onHeld(this.#held.size);
+    onHeld(this.room);
   }
 
   /** To the delay levels, then acknowledged. What cannot be parked (a key too long, a publish that fails) is held. */
   park(request: Request, until: number): void {
     const publication = this.#delayed(request, until);
     if (publication === undefined) return this.hold(request, until);
-    const { app, log } = this.#given;
+    const { app, log, onHeld } = this.#given;
     const parking = app.publish(publication).then(
       () => {
         this.parked += 1;
@@ -67,7 +72,11 @@ export class Waiting {
       },
     );
     this.#parking.add(parking);
-    void parking.then(() => this.#parking.delete(parking));
+    onHeld(this.room);
+    void parking.then(() => {
+      this.#parking.delete(parking);
+      onHeld(this.room);
+    });
   }
 
   /** Takes out what is held and matches. */
@@ -89,7 +98,7 @@ export class Waiting {
 
   #take(request: Request): boolean {
     const isHeld = this.#held.delete(request);
-    if (isHeld) this.#given.onHeld(this.#held.size);
+    if (isHeld) this.#given.onHeld(this.room);
     return isHeld;
   }
 
@@ -114,3 +123,6 @@ export class Waiting {
     };
   }
 }
+
+/** More would only make a killed worker repeat more. */
+const mostParkedAtOnce = 32;

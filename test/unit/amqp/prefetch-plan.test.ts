@@ -46,6 +46,28 @@ describe('the prefetch of a queue', () => {
     );
   });
 
+  it('never goes beyond the most that is allowed in all, whatever is held', () => {
+    fc.assert(
+      fc.property(
+        fc.array(wanted, { minLength: 1, maxLength: 30 }),
+        fc.nat(400),
+        fc.boolean(),
+        (row, most, mayShare) => {
+          let shares: Share[] = [];
+          for (const { base: any, extra } of row) {
+            const base = any + 1;
+            const mostExtra = Math.max(0, most - base);
+            const plan = planPrefetch(shares, { base, extra, mostExtra }, mayShare);
+            shares = [...shares.filter((share) => !plan.cancel.includes(share)), ...plan.add];
+            const sum = shares.reduce((total, { prefetch }) => total + prefetch, 0);
+            expect(sum).toBeLessThanOrEqual(Math.max(base, most));
+            expect(sum).toBeGreaterThanOrEqual(base + Math.min(extra, mostExtra));
+          }
+        },
+      ),
+    );
+  });
+
   it('grows by one held message at a time with a handful of changes, and no more than by half too much', () => {
     let shares = apply([], 4, 0);
     let changes = 0;

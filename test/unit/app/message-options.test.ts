@@ -106,6 +106,28 @@ describe('how a message is written', () => {
     expect(sent({ settings: { reliability: 'celery' } })).toMatchObject({ mandatory: false, confirm: false });
   });
 
+  it('carries the rest of a chain and the body of a chord that the call gives', () => {
+    const next = { task: 'shop.next', args: [], kwargs: {}, options: {}, subtask_type: null, immutable: false };
+    const { body } = sent({ call: { chain: [next], chord: { ...next, task: 'shop.sum' } } });
+    const [, , embed] = JSON.parse(Buffer.from(body).toString());
+    expect(embed).toMatchObject({ chain: [{ task: 'shop.next' }], chord: { task: 'shop.sum' } });
+  });
+
+  it('is published as long and as often as the call says', () => {
+    expect(sent({})).not.toHaveProperty('retry');
+    expect(sent({})).not.toHaveProperty('timeoutSeconds');
+    expect(sent({ call: { timeout: 5, confirmTimeout: 2, retry: false } })).toMatchObject({
+      timeoutSeconds: 2,
+      retry: false,
+    });
+    expect(sent({ call: { retryPolicy: { maxRetries: 9 } } }).retry).toEqual({ maxRetries: 9 });
+    const settings = { taskPublishRetry: false, taskPublishRetryPolicy: { intervalStart: 2 } };
+    expect(sent({ settings, call: { retry: true, retryPolicy: { intervalMax: 7 } } }).retry).toMatchObject({
+      intervalStart: 2,
+      intervalMax: 7,
+    });
+  });
+
   it('has limits and expiry of the call over those of the task', () => {
     expect(sent({ task: { timeLimit: 5 }, call: { timeLimit: 60, softTimeLimit: 50 } }).headers.timelimit).toEqual([
       60, 50,

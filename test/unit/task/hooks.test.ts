@@ -132,6 +132,34 @@ describe.each(forms)('hooks of %s', (_, make) => {
   });
 });
 
+describe('onReplace', () => {
+  it('hears of what takes the place of the task, in both forms', async () => {
+    const app = new Celery('t', { taskAlwaysEager: true });
+    const heard: unknown[] = [];
+    const other = app.task('t.other', (x: number) => x);
+    const plain = app.task(
+      't.plain',
+      { bind: true, onReplace: (self, signature) => void heard.push([self.name, signature.task, signature.args]) },
+      (self, x: number): number => self.replace(other.s(x)),
+    );
+    class Replaced extends TaskBase {
+      override name = 't.class';
+      run(x: number): number {
+        return this.replace(other.s(x));
+      }
+      override onReplace(signature: { task: string; args: readonly unknown[] }): void {
+        heard.push([this.self.name, signature.task, signature.args]);
+      }
+    }
+    expect(await (await plain.apply([1])).get()).toBe(1);
+    expect(await (await app.registerTask(Replaced).apply([2])).get()).toBe(2);
+    expect(heard).toEqual([
+      ['t.plain', 't.other', [1]],
+      ['t.class', 't.other', [2]],
+    ]);
+  });
+});
+
 describe('a hook', () => {
   it('of beforeStart that throws fails the task, and the body does not run', async () => {
     const log: Entry[] = [];
