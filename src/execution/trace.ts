@@ -139,11 +139,8 @@ async function end(run: TaskRun, thrown: unknown): Promise<Traced> {
   const error = isAbortError(thrown) ? (run.abort.reason ?? thrown) : thrown;
   if (error instanceof Retry) return retried(run, error);
   if (error instanceof Ignore) {
-    const { replacement, task } = run;
-    const { options } = task[definition];
-    if (replacement !== undefined) {
-      await hook(run, () => options.onReplace?.(run.self, replacement), options.onReplace);
-    }
+    const { onReplace } = run.task[definition].options;
+    if (run.replacement !== undefined && onReplace !== undefined) await hook(run, onReplace, run.replacement);
     await post(run, 'IGNORED', error);
     return {
       report: { outcome: { kind: 'ignored' }, publications: run.publications, results: [] },
