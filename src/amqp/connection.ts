@@ -20,9 +20,10 @@ import { backoffMs } from '../core/backoff.ts';
 import { CeleryError, ImproperlyConfigured, OperationalError } from '../core/errors.ts';
 import type { Logger, System } from '../core/system.ts';
 import { asError, needsAPerson } from './broker-errors.ts';
+import { BrokerList, type Failover } from './broker-list.ts';
 import { Link, type LinkNews, type LinkSettings, openLink } from './link.ts';
 import { type AmqpMetrics, createMetrics } from './metrics.ts';
-import { type BrokerUrl, hostAndPort, maskedUrl, parseBrokerUrls, type TlsOptions } from './url.ts';
+import { type BrokerUrl, hostAndPort, maskedUrl, type TlsOptions } from './url.ts';
 
 export type ConnectionState = 'idle' | 'connecting' | 'open' | 'blocked' | 'suspect' | 'closed';
 
@@ -52,8 +53,8 @@ export interface ConnectionOptions {
   readonly tls?: boolean | TlsOptions;
   /** Default `PLAIN`. `EXTERNAL`: by client certificate. */
   readonly loginMethod?: 'PLAIN' | 'AMQPLAIN' | 'EXTERNAL';
-  /** The order of the URLs: as given, or shuffled anew for each connection. Default `round-robin`. */
-  readonly failover?: 'round-robin' | 'shuffle';
+  /** The order of the URLs: as given, shuffled anew for each connection, or as a function picks them. Default `round-robin`. */
+  readonly failover?: Failover;
   /** More of what the broker's management shows about the client. */
   readonly clientProperties?: Readonly<Record<string, unknown>>;
   /** Larger messages are not read: consumers are told of their size instead. Default: no limit. */
@@ -103,12 +104,11 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   readonly metrics: AmqpMetrics;
   /** For this room only: the world it was given. */
   readonly system: System;
-  readonly #urls: readonly BrokerUrl[];
+  readonly #brokers: BrokerList;
   readonly #settings: LinkSettings;
   readonly #retry: Required<ConnectionRetry>;
   readonly #log: Logger;
   #life: Life = { kind: 'idle' };
-  #next = 0;
   #epoch = 0;
   #channelEpoch = 0;
   #failures = 0;
@@ -124,8 +124,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     this.#log = options.system.log.child({ name: 'celery.amqp.connection' });
     this.name = options.name;
     this.metrics = options.metrics ?? createMetrics();
-    const urls = parseBrokerUrls(options.urls);
-    this.#urls = options.failover === 'shuffle' ? shuffled(urls, options.system) : urls;
+    this.#brokers = new BrokerList(options.urls, options.failover ?? 'round-robin', options.system);
     this.#retry = {
       startup: options.retry?.startup ?? Number.POSITIVE_INFINITY,
       later: options.retry?.later ?? Number.POSITIVE_INFINITY,
@@ -134,7 +133,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     };
     this.#settings = {
       name: options.name,
-      heartbeatSeconds: heartbeatOf(options, urls),
+      heartbeatSeconds: heartbeatOf(options, this.#brokers.all),
       connectTimeoutSeconds: options.connectTimeoutSeconds ?? 4,
       tls: tlsOf(options.tls),
       loginMethod: options.loginMethod ?? 'PLAIN',
@@ -173,7 +172,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
 
   /** The broker it is connected to, or is to try next; the password masked. */
   get url(): string {
-    return this.#life.kind === 'open' ? maskedUrl(this.#life.link.url) : maskedUrl(this.#urlAt(this.#next));
+    return this.#life.kind === 'open' ? maskedUrl(this.#life.link.url) : maskedUrl(this.#brokers.next);
   }
 
   /** In seconds, as both sides agreed; undefined when not connected. 0: none. */
@@ -293,8 +292,8 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   /** Every URL once. The link, or why the last of them failed; a refusal is worth more than silence. */
   async #round(signal: AbortSignal): Promise<Link | CeleryError> {
     const errors: CeleryError[] = [];
-    for (let tried = 0; tried < this.#urls.length && !signal.aborted; tried += 1) {
-      const url = this.#urlAt(this.#next);
+    for (let tried = 0; tried < this.#brokers.all.length && !signal.aborted; tried += 1) {
+      const url = this.#brokers.next;
       try {
         const link = await openLink(url, this.#settings, this.#news(), signal);
         if (!link.isOver) return link;
@@ -304,7 +303,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
         errors.push(error);
         this.#lastError = error;
         this.metrics.connectFailures += 1;
-        this.#next = (this.#next + 1) % this.#urls.length;
+        this.#brokers.turn();
         if (!signal.aborted) this.#log.debug({ err: error, url: maskedUrl(url) }, 'A broker could not be reached');
       } finally {
         this.#lastAttemptAt = this.system.monotonic();
@@ -364,7 +363,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const life = this.#life;
     if (life.kind !== 'open') return;
     // After silence the same host would only be silent again.
-    if (life.isSuspect) this.#next = (this.#next + 1) % this.#urls.length;
+    if (life.isSuspect) this.#brokers.turn();
     if (this.system.monotonic() - life.since >= settledAfterMs) this.#failures = 0;
     this.#blockedReason = undefined;
     this.#lastError = error;
@@ -387,12 +386,6 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     this.#blockedReason = undefined;
     this.#log.info('The broker takes messages again');
     this.#tell('unblocked');
-  }
-
-  #urlAt(index: number): BrokerUrl {
-    const url = this.#urls[index % this.#urls.length];
-    if (url === undefined) throw new OperationalError('There is no broker URL.');
-    return url;
   }
 
   /** A listener that throws is logged, not obeyed. */
@@ -441,11 +434,4 @@ function heartbeatOf(options: ConnectionOptions, urls: readonly BrokerUrl[]): nu
 function tlsOf(tls: boolean | TlsOptions | undefined): TlsOptions | undefined {
   if (tls === true) return {};
   return tls === false ? undefined : tls;
-}
-
-function shuffled<T>(list: readonly T[], system: System): readonly T[] {
-  return list
-    .map((item) => ({ item, key: system.random() }))
-    .sort((a, b) => a.key - b.key)
-    .map(({ item }) => item);
 }

@@ -101,8 +101,8 @@ export class Codecs implements Serializers {
 /** The serializers and compressions that the settings name: their packages are loaded before they are used. */
 export function namesIn(config: Config): string[] {
   const { acceptContent, resultAcceptContent } = config;
-  const { eventSerializer, resultSerializer, taskCompression, taskSerializer } = config;
+  const { eventSerializer, resultCompression, resultSerializer, taskCompression, taskSerializer } = config;
   const accepted = [...acceptContent, ...(resultAcceptContent ?? [])];
-  const names = [...accepted, eventSerializer, resultSerializer, taskSerializer, taskCompression];
+  const names = [...accepted, eventSerializer, resultSerializer, taskSerializer, taskCompression, resultCompression];
   return names.filter((name) => name !== undefined);
 }

@@ -47,13 +47,9 @@ export class Connections {
   publisher(): Promise<Publisher> {
     this.#publisher ??= this.#start(
       async () => {
-        const connection = await this.#connect('write', clientRetry);
         const { config, system } = this.#host;
-        const publisher = new Publisher(connection, {
-          publishTimeoutSeconds: config.publishTimeout,
-          retryPolicy: config.taskPublishRetry ? config.taskPublishRetryPolicy : false,
-          system,
-        });
+        const connection = await this.#connect('write', clientRetry(config));
+        const publisher = new Publisher(connection, publisherOptions(config, system));
         this.#opened.defer(() => publisher.close({ limitMs: config.shutdownTimeout * 1000 }));
         this.#openPublisher = publisher;
         return publisher;
@@ -68,7 +64,7 @@ export class Connections {
   /** @throws {OperationalError} {AccessRefused} */
   consuming(): Promise<Connection> {
     this.#consuming ??= this.#start(
-      () => this.#connect('read', clientRetry),
+      () => this.#connect('read', clientRetry(this.#host.config)),
       () => {
         this.#consuming = undefined;
       },
@@ -141,7 +137,14 @@ export class Connections {
 }
 
 /** A caller wants to know soon; once connected, a loss is repaired without end. */
-const clientRetry: NonNullable<ConnectionOptions['retry']> = { startup: 2 };
+export function clientRetry(config: Config): NonNullable<ConnectionOptions['retry']> {
+  const { maxRetries = 2, intervalStart = 0, intervalMax = 0 } = config.brokerTransportOptions;
+  return {
+    startup: Math.max(0, maxRetries),
+    ...(intervalStart > 0 ? { firstDelayMs: intervalStart * 1000 } : {}),
+    ...(intervalMax > 0 ? { longestDelayMs: intervalMax * 1000 } : {}),
+  };
+}
 
 /** The settings of a connection. */
 export function connectionOptions(
@@ -150,16 +153,27 @@ export function connectionOptions(
   name: string,
 ): ConnectionOptions {
   const { config, system } = host;
+  const { clientProperties } = config.brokerTransportOptions;
   return {
     urls: brokerUrls(config, direction),
     name,
-    heartbeatSeconds: config.brokerHeartbeat ?? 0,
+    heartbeatSeconds: config.brokerHeartbeat,
     connectTimeoutSeconds: config.brokerConnectionTimeout,
     tls: brokerTls(config),
     // What was published and comes back is compared with what was sent: that connection reads all of it.
     ...(direction === 'read' ? { maxBodyBytes: config.workerMaxBodyBytes } : {}),
     ...(config.brokerLoginMethod === undefined ? {} : { loginMethod: config.brokerLoginMethod }),
-    ...(config.brokerFailoverStrategy === 'shuffle' ? { failover: 'shuffle' as const } : {}),
+    ...(config.brokerFailoverStrategy === undefined ? {} : { failover: config.brokerFailoverStrategy }),
+    ...(clientProperties === undefined ? {} : { clientProperties }),
+    system,
+  };
+}
+
+/** The settings of the publisher of tasks. */
+export function publisherOptions(config: Config, system: System): ConstructorParameters<typeof Publisher>[1] {
+  return {
+    publishTimeoutSeconds: config.publishTimeout,
+    retryPolicy: config.taskPublishRetry ? config.taskPublishRetryPolicy : false,
     system,
   };
 }

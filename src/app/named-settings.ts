@@ -1,5 +1,6 @@
 /**
- * Settings that may name a function or object of the user's by module and export: `taskRoutes`, `taskAnnotations`.
+ * Settings that may name a function or object of the user's by module and export: `taskRoutes`, `taskAnnotations`,
+ * `redisBackendCredentialProvider`.
  * They are loaded with the app, once what they name can be imported.
  */
 import type { TaskAnnotations } from '../task/index.ts';
@@ -8,10 +9,14 @@ import type { Config, ConfigInput } from './settings.ts';
 
 /** The same settings with what they name in place; undefined when none names anything. */
 export async function loadNamed(
-  { taskAnnotations, taskRoutes }: Pick<Config, 'taskAnnotations' | 'taskRoutes'>,
+  config: Pick<Config, 'redisBackendCredentialProvider' | 'taskAnnotations' | 'taskRoutes'>,
   load: (path: string) => Promise<unknown>,
 ): Promise<ConfigInput | undefined> {
+  const { redisBackendCredentialProvider, taskAnnotations, taskRoutes } = config;
   const changes: Record<string, unknown> = {};
+  if (typeof redisBackendCredentialProvider === 'string') {
+    changes.redisBackendCredentialProvider = await load(redisBackendCredentialProvider);
+  }
   if (needsLoading(taskRoutes)) changes.taskRoutes = await loadRoutes(taskRoutes, load);
   if (namesExports(taskAnnotations)) {
     const entries: readonly unknown[] = Array.isArray(taskAnnotations) ? taskAnnotations : [taskAnnotations];

@@ -103,8 +103,13 @@ export async function loadCommandApp(
   await given.daemon?.enter(app.config, system);
   await given.onLoaded?.(app, location);
   if (given.setsUpLogging === true) {
-    const logging = { loglevel: levelName, colorize: color, logfile: given.daemon?.log.path };
-    system = nodeSystem({ log: await announceLogging(app, system.log, logging) });
+    const colorize = color && app.config.workerLogColor !== false;
+    const log =
+      colorize === color
+        ? system.log
+        : await createLogger({ level, isTerminal, color: colorize, file: given.daemon?.log });
+    const logging = { loglevel: levelName, colorize, logfile: given.daemon?.log.path };
+    system = nodeSystem({ log: await announceLogging(app, log, logging) });
     app.useSystem(system);
     reportRemarks(app, system.log);
   }

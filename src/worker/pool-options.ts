@@ -4,6 +4,9 @@ import { type AppTracerData, tracerLoader } from './pool/app-tracer.ts';
 import type { PoolOptions } from './pool/options.ts';
 import type { WorkerOptions } from './worker.ts';
 
+/** Celery's names of the levels, in pino's. */
+const levels = { DEBUG: 'debug', INFO: 'info', WARNING: 'warn', ERROR: 'error', CRITICAL: 'fatal' } as const;
+
 export function poolOptions(
   app: Celery,
   given: WorkerOptions,
@@ -29,6 +32,7 @@ export function poolOptions(
     softTimeLimitSeconds: config.taskSoftTimeLimit,
     timeLimitSeconds: config.taskTimeLimit,
     redirectStdouts: config.workerRedirectStdouts,
+    redirectStdoutsLevel: levels[config.workerRedirectStdoutsLevel],
     beforeCreateProcess: () => void app.signals.workerBeforeCreateProcess.send(undefined, {}),
   };
 }

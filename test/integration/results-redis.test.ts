@@ -1,5 +1,6 @@
 /** `redis://` on the wire: keys and transactions as Celery has them, and what becomes of results when Redis does not behave. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseConfig } from '../../src/app/settings.ts';
 import { AccessRefused, ImproperlyConfigured, TimeoutError } from '../../src/core/errors.ts';
 import { nodeSystem } from '../../src/core/system.ts';
 import { createCodec, encodeResult } from '../../src/message/index.ts';
@@ -15,6 +16,7 @@ import {
 import { hostOf } from '../conformance/backends/suite.ts';
 import { type TestLogger, testLogger } from '../support/logger.ts';
 import { type RedisServer, redisIsInstalled, startRedis } from '../support/redis.ts';
+import { tcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
 const codec = createCodec();
@@ -86,12 +88,70 @@ describe.runIf(redisIsInstalled)('results in Redis', () => {
     ['app:', 'app:celery-task-meta-a'],
     ['app.', 'app.celery-task-meta-a'],
   ])('stand behind global_keyprefix %s as in Celery', async (prefix, key) => {
-    await using opened = await open(redis.url, { resultBackendTransportOptions: { global_keyprefix: prefix } });
+    const settings = parseConfig({ resultBackendTransportOptions: { global_keyprefix: prefix } });
+    await using opened = await open(redis.url, settings);
     await opened.backend.expect('a');
     const value = new AsyncResult('a', hostOf(opened.backend)).get({ timeout: 10 });
     await opened.store('a', 'SUCCESS', 7);
     expect(await value).toBe(7);
     expect(await redis.command('EXISTS', key)).toBe(1);
+  });
+
+  it('are compressed where resultCompression says so, and read by whoever does not compress', async () => {
+    await using opened = await open(redis.url, { resultCompression: 'zlib' });
+    const text = 'long '.repeat(1_000);
+    await opened.store('packed', 'SUCCESS', text);
+    const host = hostOf(opened.backend);
+    await new GroupResult('packed', [new AsyncResult('packed', host)], host).save();
+    expect(Number(await redis.command('STRLEN', 'celery-task-meta-packed'))).toBeLessThan(500);
+    await using plain = await open(redis.url);
+    expect(await new AsyncResult('packed', hostOf(plain.backend)).get({ timeout: 10 })).toBe(text);
+    expect(await plain.backend.restoreGroup('packed')).toEqual([['packed', null], [[['packed', null], null]]]);
+  });
+
+  it('travel over connections with the name of redisClientName', async () => {
+    await using _opened = await open(redis.url, { redisClientName: 'billing' });
+    await until(async () => String(await redis.command('CLIENT', 'LIST')).includes(' name=billing '), {
+      what: 'the named connection',
+    });
+  });
+
+  it('reach a caller whose subscription died in silence, when redisBackendHealthCheckInterval looks after it', async () => {
+    await using proxy = await tcpProxy(redis.url);
+    const settings = { redisBackendHealthCheckInterval: 0.1, redisSocketTimeout: 0.2 };
+    await using caller = await open(proxy.url, settings);
+    await caller.backend.expect('quiet');
+    const value = new AsyncResult('quiet', hostOf(caller.backend)).get({ timeout: 20 });
+    await until(async () => ((await redis.command('PUBSUB', 'CHANNELS', '*quiet')) as unknown[]).length === 1, {
+      what: 'the subscription',
+    });
+    proxy.freeze();
+    await using worker = await open(redis.url);
+    await worker.store('quiet', 'SUCCESS', 'heard');
+    expect(await value).toBe('heard');
+  });
+
+  it('are asked for on a fresh connection when the old one is silent for redisSocketTimeout', async () => {
+    await using proxy = await tcpProxy(redis.url);
+    await using opened = await open(proxy.url, { redisSocketTimeout: 0.2 });
+    await opened.store('asked', 'SUCCESS', 1);
+    proxy.freeze();
+    const started = performance.now();
+    expect(await opened.backend.get('asked')).toMatchObject({ state: 'SUCCESS' });
+    expect(performance.now() - started).toBeLessThan(4_000); // 5 s without the setting
+  });
+
+  it('are reached with the login that redisBackendCredentialProvider gives, asked anew after a loss', async () => {
+    await using own = await startRedis({ password: 'first' });
+    await using proxy = await tcpProxy(own.url);
+    let password = 'first';
+    const url = proxy.url.replace(':first@', '');
+    await using opened = await open(url, { redisBackendCredentialProvider: async () => ({ password }) });
+    await opened.store('kept', 'SUCCESS', 1);
+    await own.command('CONFIG', 'SET', 'requirepass', 'second');
+    password = 'second';
+    proxy.cut();
+    expect(await opened.backend.get('kept')).toMatchObject({ state: 'SUCCESS' });
   });
 
   it('leave no subscription behind, read or not', async () => {
@@ -183,6 +243,22 @@ describe.runIf(redisIsInstalled)('results in Redis', () => {
     expect(JSON.stringify(opened.logger.records)).not.toContain('mistaken');
     await using right = await open(own.url);
     await right.store('a', 'SUCCESS', 1);
+  });
+
+  it('are asked for as often as resultBackendMaxRetries says, with the pauses of the settings', async () => {
+    await using own = await startRedis();
+    const failsWithin = async (settings: BackendSettings): Promise<number> => {
+      await using opened = await open(own.url, { redisSocketTimeout: 0.5, ...settings });
+      const started = performance.now();
+      await expect(opened.backend.get('a')).rejects.toThrow(BackendGetMetaError);
+      return performance.now() - started;
+    };
+    await own.kill();
+    expect(await failsWithin({ resultBackendMaxRetries: 0 })).toBeLessThan(4_000); // 10 s otherwise
+    const slow = { resultBackendMaxRetries: 2, resultBackendBaseSleepBetweenRetriesMs: 400 };
+    const capped = await failsWithin({ ...slow, resultBackendMaxSleepBetweenRetriesMs: 500 });
+    expect(capped).toBeGreaterThanOrEqual(450); // 200 to 400 ms, then 250 to 500
+    expect(capped).toBeLessThan(8_000);
   });
 
   it('fail a reader in the end when Redis is gone', { timeout: 20_000 }, async () => {

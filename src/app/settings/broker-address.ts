@@ -12,13 +12,13 @@ import { camelCase, isRecord, unfit } from './setting.ts';
 export interface TransportOptions {
   /** Wait for the broker's confirm of every task. Default true. */
   readonly confirmPublish?: boolean | undefined;
+  /** How often a caller (not a worker) tries again to connect before it hears of the failure. Default 2. */
   readonly maxRetries?: number | undefined;
-  /** Seconds. */
+  /** Seconds before the second attempt, doubled for each further one. Default 0.1. */
   readonly intervalStart?: number | undefined;
-  /** Seconds. */
-  readonly intervalStep?: number | undefined;
-  /** Seconds. */
+  /** The longest of these pauses, in seconds. Default 30. */
   readonly intervalMax?: number | undefined;
+  /** More of what the broker's management shows about a connection. */
   readonly clientProperties?: Readonly<Record<string, unknown>> | undefined;
   readonly [more: string]: unknown;
 }
@@ -36,6 +36,15 @@ export interface TlsOptions {
   /** False believes any certificate: for experiments only. Python: `cert_reqs: 'CERT_NONE'`. */
   readonly rejectUnauthorized?: boolean | undefined;
 }
+
+/** The options of them that do something here; the others are of other transports, or kombu's. */
+export const transportOptionNames = [
+  'confirmPublish',
+  'maxRetries',
+  'intervalStart',
+  'intervalMax',
+  'clientProperties',
+];
 
 const defaultUrl = 'amqp://guest:guest@localhost:5672//';
 const schemes = new Set(['amqp', 'amqps', 'pyamqp', 'librabbitmq', 'amqp+ssl', 'pyamqp+ssl']);

@@ -25,7 +25,7 @@ export interface ResolvedConfig {
   readonly config: Config;
   /** The settings that were given, as opposed to defaults. */
   readonly given: ReadonlySet<SettingName>;
-  /** Settings that were given and change nothing here, each with the reason: to be reported once. */
+  /** Settings that were given and change nothing here, wholly or in part, each with the reason: to be reported once. */
   readonly noEffect: readonly Remark[];
   /** Settings that were given and have a successor, each with what to use. */
   readonly deprecated: readonly Remark[];
@@ -66,7 +66,12 @@ export function resolveConfig(sources: readonly ConfigSource[]): ResolvedConfig 
   const config = withDefaults(values, problems);
   if (problems.length > 0) throw new ImproperlyConfigured(listed(problems));
   const given = new Set(values.keys());
-  return { config, given, noEffect: remarks(given, 'noEffect'), deprecated: remarks(given, 'deprecated') };
+  return {
+    config,
+    given,
+    noEffect: remarks(given, (name) => settingOf(name).noEffect ?? settingOf(name).idleParts?.(values.get(name))),
+    deprecated: remarks(given, (name) => settingOf(name).deprecated),
+  };
 }
 
 /**
@@ -174,9 +179,9 @@ function listed(problems: readonly string[]): string {
   return `${problems.length} settings cannot be used:\n${problems.map((problem) => `  ${problem}`).join('\n')}`;
 }
 
-function remarks(given: ReadonlySet<SettingName>, about: 'noEffect' | 'deprecated'): Remark[] {
+function remarks(given: ReadonlySet<SettingName>, about: (name: SettingName) => string | undefined): Remark[] {
   return [...given].flatMap((name) => {
-    const why = settingOf(name)[about];
+    const why = about(name);
     return why === undefined ? [] : [{ name, why }];
   });
 }

@@ -34,6 +34,8 @@ export interface Setting<T, Given = T> {
   readonly old?: readonly string[] | undefined;
   /** Why the setting is accepted and changes nothing here. */
   readonly noEffect?: string | undefined;
+  /** Which parts of a value change nothing here, and why; undefined: none. */
+  readonly idleParts?: ((value: unknown) => string | undefined) | undefined;
   /** Why it should not be used any more, and what to use. */
   readonly deprecated?: string | undefined;
   /** Celery's default, where ours differs. */
@@ -49,7 +51,7 @@ export interface Setting<T, Given = T> {
 export type More = Partial<
   Pick<
     Setting<unknown>,
-    'unit' | 'min' | 'max' | 'old' | 'noEffect' | 'deprecated' | 'celeryDefault' | 'secret' | 'type'
+    'unit' | 'min' | 'max' | 'old' | 'noEffect' | 'idleParts' | 'deprecated' | 'celeryDefault' | 'secret' | 'type'
   >
 >;
 
@@ -166,6 +168,14 @@ export function optional<T, Given>(setting: Setting<T, Given>): Setting<T | unde
 /** @throws {ImproperlyConfigured} always: what a value must be, and what it was. */
 export function unfit(wanted: string, value: unknown): never {
   throw new ImproperlyConfigured(`must be ${wanted}, not ${show(value)}`);
+}
+
+/** For `idleParts`: says of an object's keys which of them are not among those that do something. */
+export function keysBeside(known: readonly string[], why: string): (value: unknown) => string | undefined {
+  return (value) => {
+    const idle = isRecord(value) ? Object.keys(value).filter((key) => !known.includes(key)) : [];
+    return idle.length === 0 ? undefined : `${idle.map((key) => `\`${key}\``).join(', ')}: ${why}`;
+  };
 }
 
 /** A value in a few words, for a message. */

@@ -12,12 +12,21 @@ export interface BackendSettings {
   readonly resultPersistent?: boolean | undefined;
   /** The serializer of stored documents. Default: `json`. */
   readonly resultSerializer?: string | undefined;
+  /** What stored documents are compressed with, where the backend can. Unset: nothing. */
+  readonly resultCompression?: string | undefined;
+  /** Results that nobody holds kept in memory. -1: as the backend says; 0 or unset: without limit. */
+  readonly resultCacheMax?: number | undefined;
+  /** Attempts to reach the store after the first. Default: no limit but the time. */
+  readonly resultBackendMaxRetries?: number | undefined;
+  /** The pause before the second attempt, in ms; doubled for each further one. Default: 10. */
+  readonly resultBackendBaseSleepBetweenRetriesMs?: number | undefined;
+  /** The longest pause, in ms. Default: 1,000. */
+  readonly resultBackendMaxSleepBetweenRetriesMs?: number | undefined;
   /** How long storing a result is tried. Default: 60. */
   readonly resultStoreTimeout?: number | undefined;
   readonly resultBackendTransportOptions?: Readonly<Record<string, unknown>> | undefined;
   readonly redisSocketTimeout?: number | undefined;
   readonly redisSocketConnectTimeout?: number | undefined;
-  readonly redisSocketKeepalive?: boolean | undefined;
   readonly redisBackendUseSsl?: unknown;
   readonly redisHost?: string | undefined;
   readonly redisPort?: number | undefined;
@@ -25,7 +34,10 @@ export interface BackendSettings {
   readonly redisUsername?: string | undefined;
   readonly redisPassword?: string | undefined;
   readonly redisClientName?: string | undefined;
-  readonly redisMaxConnections?: number | undefined;
+  /** Seconds between two looks whether an idle connection still answers. Unset: none. */
+  readonly redisBackendHealthCheckInterval?: number | undefined;
+  /** Gives user and password before each connection. */
+  readonly redisBackendCredentialProvider?: unknown;
 }
 
 export interface BackendContext {
@@ -44,6 +56,12 @@ export interface BackendContext {
     /** The connection for consuming. */
     connection(): Promise<Connection>;
   };
+}
+
+/** `resultCacheMax` for `KnownStates`: nothing for a backend's own bound. */
+export function looseBound({ resultCacheMax = -1 }: BackendSettings): { readonly maxLoose?: number } {
+  if (resultCacheMax < 0) return {};
+  return { maxLoose: resultCacheMax === 0 ? Number.POSITIVE_INFINITY : resultCacheMax };
 }
 
 export type OpenBackend = (context: BackendContext) => Promise<ResultBackend>;

@@ -16,6 +16,9 @@ export const backends: Readonly<Record<string, () => Promise<OpenBackend>>> = {
   socket: async () => (await import('./redis.ts')).openRedisBackend,
 };
 
+/** Those that `resultCompression` means something to. */
+const compressing: ReadonlySet<string> = new Set(['redis', 'rediss', 'redis+socket', 'socket']);
+
 /** Celery's other backends, and what to say of them. */
 const elsewhere: Readonly<Record<string, string>> = {
   amqp: "The amqp:// result backend left Celery in version 5. Set resultBackend: 'rpc://': results come over the broker you have.",
@@ -57,7 +60,15 @@ const elsewhere: Readonly<Record<string, string>> = {
 export async function openBackend(context: BackendContext): Promise<ResultBackend> {
   const scheme = schemeOf(context.url);
   const load = Object.hasOwn(backends, scheme) ? backends[scheme] : undefined;
-  if (load !== undefined) return (await load())(context);
+  if (load !== undefined) {
+    if (context.settings.resultCompression !== undefined && !compressing.has(scheme) && scheme !== 'disabled') {
+      context.system.log.warn(
+        { backend: scheme },
+        'resultCompression has no effect: this backend stores results plain',
+      );
+    }
+    return (await load())(context);
+  }
   const known = Object.keys(backends).join(', ');
   const answer = Object.hasOwn(elsewhere, scheme) ? elsewhere[scheme] : undefined;
   throw new ImproperlyConfigured(answer ?? `No result backend is called '${scheme}'; known: ${known}.`);

@@ -6,7 +6,7 @@ import { decodeResult, type EncodedResult } from '../../message/index.ts';
 import { pendingMeta, type ResultBackend, type ResultMeta, type WatchOptions } from '../backend.ts';
 import { backendClosed } from '../errors.ts';
 import { KnownStates } from '../known-states.ts';
-import type { BackendContext } from './context.ts';
+import { type BackendContext, looseBound } from './context.ts';
 
 export async function openMemoryBackend(context: BackendContext): Promise<ResultBackend> {
   return new MemoryBackend(context);
@@ -31,6 +31,7 @@ class MemoryBackend implements ResultBackend {
     this.#known = new KnownStates({
       system: context.system,
       maxLoose: mostKept,
+      ...looseBound(context.settings),
       ...(resultExpires === undefined || resultExpires <= 0 ? {} : { maxLooseAgeMs: resultExpires * 1000 }),
     });
   }

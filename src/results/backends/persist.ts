@@ -15,10 +15,12 @@ export interface Patience {
   /** What an attempt threw, in our words. */
   readonly translate: (error: unknown) => unknown;
   readonly worthRetrying: (translated: unknown) => boolean;
+  /** Attempts after the first. */
+  readonly maxRetries: number;
+  /** The pause before the second attempt, doubled for each further one up to the longest; each between its half and its whole. */
+  readonly firstPauseMs: number;
+  readonly longestPauseMs: number;
 }
-
-const firstPauseMs = 20;
-const longestPauseMs = 1_000;
 
 /** What `attempt` gives, or what `exhausted` does with the last error. An error not worth retrying is thrown as it is. */
 export async function persist<R>(
@@ -26,7 +28,7 @@ export async function persist<R>(
   patience: Patience,
   exhausted: (error: unknown) => never,
 ): Promise<R> {
-  const { system, limitMs, signal } = patience;
+  const { system, limitMs, signal, maxRetries, firstPauseMs, longestPauseMs } = patience;
   const endMs = system.monotonic() + limitMs;
   for (let tries = 0; ; tries += 1) {
     signal.throwIfAborted();
@@ -40,7 +42,7 @@ export async function persist<R>(
       if (!(error instanceof Silence) && !patience.worthRetrying(failure)) throw failure;
     }
     const pauseMs = Math.min(firstPauseMs * 2 ** tries, longestPauseMs) * (0.5 + system.random() / 2);
-    if (system.monotonic() + pauseMs >= endMs) exhausted(failure);
+    if (tries >= maxRetries || system.monotonic() + pauseMs >= endMs) exhausted(failure);
     await system.sleep(pauseMs, signal);
   }
 }

@@ -11,7 +11,8 @@ import { decodeResult, type EncodedResult } from '../../message/index.ts';
 import { pendingMeta, type ResultBackend, type ResultMeta, type WatchOptions } from '../backend.ts';
 import { BackendError, BackendGetMetaError, BackendStoreError, backendClosed } from '../errors.ts';
 import { KnownStates } from '../known-states.ts';
-import type { BackendContext } from './context.ts';
+import { compressPayload, decompressPayload } from './compressed.ts';
+import { type BackendContext, looseBound } from './context.ts';
 import { type Patience, persist } from './persist.ts';
 import { connectRedis, redisError } from './redis-connection.ts';
 
@@ -50,21 +51,27 @@ class RedisBackend implements ResultBackend {
     this.#context = context;
     this.#connect = connect;
     this.#commands = connect('commands');
-    this.#prefix = globalPrefix(settings.resultBackendTransportOptions?.global_keyprefix);
+    const { globalKeyprefix, global_keyprefix } = settings.resultBackendTransportOptions ?? {};
+    this.#prefix = globalPrefix(globalKeyprefix ?? global_keyprefix);
     const [contentType] = codec.contentTypes([settings.resultSerializer ?? 'json']);
     this.#contentType = contentType ?? 'application/json';
     this.#expiresSeconds = Math.ceil(settings.resultExpires ?? 0);
     this.#attemptMs = attemptSeconds * 1000;
     setMaxListeners(0, this.#isClosed.signal); // one for each operation under way
-    this.#known = new KnownStates({ system, onReleased: (taskId) => this.#unsubscribe(taskId) });
+    this.#known = new KnownStates({
+      system,
+      ...looseBound(settings),
+      onReleased: (taskId) => this.#unsubscribe(taskId),
+    });
   }
 
   async store(result: EncodedResult): Promise<void> {
     const key = this.#taskKey(result.taskId);
+    const document = this.#compressed(result.body);
     await this.#write(`the result of ${result.taskId}`, async () => {
       const stored = await this.#commands.getBuffer(key);
       if (stored !== null && this.#decode(result.taskId, stored)?.state === 'SUCCESS') return;
-      await this.#announce(key, Buffer.from(result.body));
+      await this.#announce(key, document);
     });
   }
 
@@ -103,7 +110,7 @@ class RedisBackend implements ResultBackend {
   async saveGroup(groupId: string, tuple: unknown): Promise<void> {
     const { codec, settings } = this.#context;
     const { body } = codec.serialize({ result: tuple }, settings.resultSerializer ?? 'json');
-    await this.#write(`the group ${groupId}`, () => this.#announce(this.#groupKey(groupId), Buffer.from(body)));
+    await this.#write(`the group ${groupId}`, () => this.#announce(this.#groupKey(groupId), this.#compressed(body)));
   }
 
   async restoreGroup(groupId: string): Promise<unknown> {
@@ -111,7 +118,7 @@ class RedisBackend implements ResultBackend {
     const stored = await this.#read(`the group ${groupId}`, () => this.#commands.getBuffer(key));
     if (stored === null) return undefined;
     const { codec, accept } = this.#context;
-    const document = codec.deserialize(stored, this.#contentType, undefined, accept);
+    const document = codec.deserialize(decompressPayload(stored, codec), this.#contentType, undefined, accept);
     return typeof document === 'object' && document !== null && 'result' in document ? document.result : undefined;
   }
 
@@ -127,6 +134,12 @@ class RedisBackend implements ResultBackend {
     this.#subscriptions.clear();
     this.#commands.disconnect();
     this.#subscriber?.disconnect();
+  }
+
+  #compressed(body: Uint8Array): Buffer {
+    const { codec, settings } = this.#context;
+    const { resultCompression } = settings;
+    return Buffer.from(resultCompression === undefined ? body : compressPayload(body, resultCompression, codec));
   }
 
   /** Kept and told in one step: a reader that hears the message finds the key. */
@@ -218,7 +231,8 @@ class RedisBackend implements ResultBackend {
   #decodeOrThrow(taskId: string, document: Uint8Array): ResultMeta {
     const { codec, accept, errors } = this.#context;
     // The key says whose it is; a document that names another task is not believed.
-    return { ...decodeResult(document, this.#contentType, undefined, codec, { accept, errors }), taskId };
+    const body = decompressPayload(document, codec);
+    return { ...decodeResult(body, this.#contentType, undefined, codec, { accept, errors }), taskId };
   }
 
   #decode(taskId: string, document: Uint8Array): ResultMeta | undefined {
@@ -243,8 +257,9 @@ class RedisBackend implements ResultBackend {
   }
 
   #patience(seconds: number): Patience {
+    const { settings, system } = this.#context;
     return {
-      system: this.#context.system,
+      system,
       limitMs: seconds * 1000,
       attemptMs: this.#attemptMs,
       signal: this.#isClosed.signal,
@@ -252,6 +267,9 @@ class RedisBackend implements ResultBackend {
       onSilence: () => this.#commands.disconnect(true),
       translate: redisError,
       worthRetrying: (error) => error instanceof BackendError,
+      maxRetries: settings.resultBackendMaxRetries ?? Number.POSITIVE_INFINITY,
+      firstPauseMs: settings.resultBackendBaseSleepBetweenRetriesMs ?? 10,
+      longestPauseMs: settings.resultBackendMaxSleepBetweenRetriesMs ?? 1_000,
     };
   }
 

@@ -10,7 +10,7 @@ import { decodeResult, type EncodedResult } from '../../message/index.ts';
 import { pendingMeta, type ReplyAddress, type ResultBackend, type ResultMeta, type WatchOptions } from '../backend.ts';
 import { backendClosed } from '../errors.ts';
 import { KnownStates } from '../known-states.ts';
-import type { BackendContext } from './context.ts';
+import { type BackendContext, looseBound } from './context.ts';
 
 /** The broker keeps `x-expires` in 32 bits. */
 const longestExpirySeconds = 4_294_967;
@@ -35,6 +35,7 @@ class RpcBackend implements ResultBackend {
     const { resultExpires } = context.settings;
     this.#known = new KnownStates({
       system: context.system,
+      ...looseBound(context.settings),
       ...(resultExpires === undefined || resultExpires <= 0 ? {} : { maxLooseAgeMs: resultExpires * 1000 }),
     });
   }

@@ -104,8 +104,9 @@ function brokerOf({ app }: CommandHost): Record<string, unknown> {
     transport_options: {},
     login_method: config.brokerLoginMethod ?? 'PLAIN',
     uri_prefix: null,
-    heartbeat: config.brokerHeartbeat ?? 0,
-    failover_strategy: config.brokerFailoverStrategy === 'shuffle' ? 'shuffle' : 'round-robin',
+    heartbeat: config.brokerHeartbeat,
+    failover_strategy:
+      typeof config.brokerFailoverStrategy === 'function' ? 'custom' : (config.brokerFailoverStrategy ?? 'round-robin'),
     alternates: alternates.map(({ hostname, port }) => `${hostname}:${port}`),
   };
 }

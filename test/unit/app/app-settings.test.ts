@@ -74,4 +74,11 @@ describe('an app', () => {
     expect(app.conf.taskRoutes).toBeTypeOf('function');
     expect(app.router.route('slow.task').queue?.name).toBe('slow');
   });
+
+  it('takes the login of Redis from a function that the settings name', async () => {
+    const app = anApp({ 'login.mjs': "export const login = () => ['user', 'secret'];" });
+    app.conf.redisBackendCredentialProvider = 'login:login';
+    await app.loaded;
+    expect(app.conf.redisBackendCredentialProvider).toBeTypeOf('function');
+  });
 });

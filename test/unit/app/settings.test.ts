@@ -116,6 +116,7 @@ const departures: Partial<Record<SettingName, unknown>> = {
   taskRejectOnWorkerLost: true,
   brokerHeartbeat: 30,
   brokerConnectionMaxRetries: undefined,
+  resultBackendMaxSleepBetweenRetriesMs: 1_000,
 };
 
 function problemsOf(run: () => unknown): string {
@@ -472,9 +473,23 @@ describe('values', () => {
     );
   });
 
+  it('may be a user or a mask as text or as a number', () => {
+    expect(parseConfig({ workerUid: 1000, beatGid: 'staff', worker_umask: 0o27, eventsUmask: '022' })).toMatchObject({
+      workerUid: '1000',
+      beatGid: 'staff',
+      workerUmask: '27',
+      eventsUmask: '022',
+    });
+    expect(problemsOf(() => parseConfig({ workerUmask: '9' }))).toContain('must be an octal text');
+    expect(problemsOf(() => parseConfig({ workerUid: 1.5 }))).toContain('must be a name or a number');
+  });
+
   it('may be unset with null, where that means something', () => {
-    expect(parseConfig({ resultExpires: null, taskTimeLimit: null, brokerPoolLimit: null })).toMatchObject({
+    expect(
+      parseConfig({ resultExpires: null, resultCacheMax: null, taskTimeLimit: null, brokerPoolLimit: null }),
+    ).toMatchObject({
       resultExpires: undefined,
+      resultCacheMax: 0,
       taskTimeLimit: undefined,
       brokerPoolLimit: undefined,
     });
@@ -590,6 +605,30 @@ describe('sources', () => {
     expect(deprecated).toEqual([
       { name: 'taskAcksOnFailureOrTimeout', why: 'Use `taskAcksOnFailure` and `taskAcksOnTimeout`.' },
     ]);
+  });
+
+  it('report which parts of a setting have no effect', () => {
+    const { noEffect } = resolveConfig([
+      {
+        settings: {
+          broker_transport_options: { visibility_timeout: 60, confirm_publish: true, max_retries: 1 },
+          resultBackendTransportOptions: { global_keyprefix: 'app', masterName: 'm' },
+        },
+      },
+    ]);
+    expect(noEffect).toEqual([
+      { name: 'brokerTransportOptions', why: '`visibilityTimeout`: no option of the AMQP connections here.' },
+      { name: 'resultBackendTransportOptions', why: '`masterName`: no option of the backends here.' },
+    ]);
+    const whole = { brokerTransportOptions: { clientProperties: {} }, resultBackendTransportOptions: {} };
+    expect(resolveConfig([{ settings: whole }]).noEffect).toEqual([]);
+  });
+
+  it('report every setting that the parity map calls not applicable or planned, and no other', () => {
+    const map: Record<string, { status: string }> = JSON.parse(readFileSync('test/parity/config.json', 'utf8'));
+    const idle = rows.filter(({ name }) => ['not-applicable', 'planned'].includes(map[`config:${name}`]?.status ?? ''));
+    const silent = settingNames.filter((name) => settingOf(name).noEffect !== undefined);
+    expect(silent.sort()).toEqual(idle.map(({ camel }) => camel).sort());
   });
 
   it('can be read one at a time, without defaults', () => {

@@ -1,6 +1,12 @@
 /** Settings of the broker connections. AMQP only: other transports are refused by name. */
-import { brokerAddresses, type TlsOptions, type TransportOptions, tlsOptions } from '../broker-address.ts';
-import { choice, count, flag, optional, options, seconds, shaped, text, unfit } from '../setting.ts';
+import {
+  brokerAddresses,
+  type TlsOptions,
+  type TransportOptions,
+  tlsOptions,
+  transportOptionNames,
+} from '../broker-address.ts';
+import { choice, count, flag, keysBeside, optional, options, seconds, shaped, text, unfit } from '../setting.ts';
 
 const onePlace = 'celery-ts keeps one connection for publishing and one for consuming.';
 
@@ -31,7 +37,8 @@ export const broker = {
   ),
   brokerTransportOptions: options<TransportOptions>(
     {},
-    'Options of the transport: `confirmPublish` (default true), `maxRetries`, `intervalStart`, `intervalStep`, `intervalMax`, `clientProperties` …',
+    'Options of the connections: `confirmPublish` (default true), `clientProperties`, and how long a caller tries to connect: `maxRetries` (2), `intervalStart` (0.1 s, doubling), `intervalMax` (30 s).',
+    { idleParts: keysBeside(transportOptionNames, 'no option of the AMQP connections here.') },
   ),
   brokerConnectionTimeout: seconds(4, 'How long one attempt to connect may take, TLS included.', { min: 0.001 }),
   brokerConnectionRetry: flag(true, 'Connect again when a connection is lost.'),
@@ -54,10 +61,10 @@ export const broker = {
         ? value
         : unfit("'round-robin', 'shuffle' or a function", value),
   ),
-  brokerHeartbeat: optional(
-    seconds(30, 'Heartbeat asked for on every connection; the lower of both sides wins. 0: none (not advised).', {
-      celeryDefault: 120,
-    }),
+  brokerHeartbeat: seconds(
+    30,
+    'Heartbeat asked for on every connection; the lower of both sides wins. 0 is refused: dead connections would go unnoticed.',
+    { celeryDefault: 120, min: 1 },
   ),
   brokerHeartbeatCheckrate: count(3, 'Celery: how many times in a heartbeat the peer is checked.', {
     noEffect: 'The connection checks its heartbeat by itself.',

@@ -1,5 +1,6 @@
 /** Settings of everything: content, time, signing. */
 import { flag, seconds, shaped, text, texts, unfit } from '../setting.ts';
+import { identity, octal, startedBefore } from './daemon.ts';
 
 export const general = {
   acceptContent: texts(
@@ -81,8 +82,8 @@ export const control = {
   }),
   eventsLogfile: text(undefined, 'Log file of `celery-ts events` when no flag names one.'),
   eventsPidfile: text(undefined, 'Pid file of `celery-ts events` when no flag names one.'),
-  eventsUid: text(undefined, 'User that `celery-ts events` becomes when detached.'),
-  eventsGid: text(undefined, 'Group that `celery-ts events` becomes when detached.'),
-  eventsUmask: text(undefined, 'File mode mask of `celery-ts events` when detached, octal.'),
-  eventsExecutable: text(undefined, 'Program that runs `celery-ts events` when detached.'),
+  eventsUid: identity('User that `celery-ts events` becomes when no flag names one.'),
+  eventsGid: identity('Group that `celery-ts events` becomes when no flag names one.'),
+  eventsUmask: octal('File mode mask of `celery-ts events` when no flag gives one, octal.'),
+  eventsExecutable: text(undefined, 'Celery: program that runs `celery-ts events` when detached.', startedBefore),
 } as const;

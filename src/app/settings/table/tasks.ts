@@ -89,6 +89,7 @@ export const tasks = {
   }),
   taskAllowErrorCbOnChordHeader: flag(false, "An error callback of a chord is put on each of the header's tasks too.", {
     old: ['CELERY_ALLOW_ERROR_CB_ON_CHORD_HEADER'],
+    noEffect: 'celery-ts has no chords yet.',
   }),
 } as const;
 

@@ -1,7 +1,8 @@
 /** Settings of workers and of beat. */
 
-import { count, flag, optional, seconds, shaped, text } from '../setting.ts';
+import { choice, count, flag, optional, seconds, shaped, text } from '../setting.ts';
 import { type BeatSchedule, beatSchedule } from '../shapes.ts';
+import { identity, octal, startedBefore } from './daemon.ts';
 
 const pythonClass = 'It names a Python class.';
 const records = 'Logs are records: JSON, or pretty on a terminal.';
@@ -47,7 +48,9 @@ export const worker = {
     old: ['CELERYD_HIJACK_ROOT_LOGGER'],
     noEffect: 'There is no root logger to take over.',
   }),
-  workerLogColor: flag(undefined, 'Colours in logs. Unset: on a terminal.', { old: ['CELERYD_LOG_COLOR'] }),
+  workerLogColor: flag(undefined, 'Colours in logs on a terminal. Unset: yes; a file or a pipe gets JSON either way.', {
+    old: ['CELERYD_LOG_COLOR'],
+  }),
   workerLogFormat: text('[%(asctime)s: %(levelname)s/%(processName)s] %(message)s', 'Celery: format of log lines.', {
     old: ['CELERYD_LOG_FORMAT', 'CELERY_WORKER_LOG_FORMAT'],
     noEffect: records,
@@ -83,14 +86,21 @@ export const worker = {
     old: ['CELERYD_PREFETCH_MULTIPLIER'],
   }),
   workerEtaTaskLimit: optional(
-    count(undefined, 'How far tasks with an eta may raise the prefetch count. Unset: 10,000.', {
-      old: ['CELERYD_ETA_TASK_LIMIT'],
-    }),
+    count(
+      undefined,
+      'How far tasks with an eta may raise the prefetch count, give or take half of it. Unset: 10,000.',
+      {
+        old: ['CELERYD_ETA_TASK_LIMIT'],
+      },
+    ),
   ),
   workerEnablePrefetchCountReduction: flag(
     true,
-    'After a reconnect, fetch less by what still runs, and restore it step by step.',
-    { old: ['CELERYD_ENABLE_PREFETCH_COUNT_REDUCTION'] },
+    'Celery: after a reconnect, fetch less by what still runs, and restore it step by step.',
+    {
+      old: ['CELERYD_ENABLE_PREFETCH_COUNT_REDUCTION'],
+      noEffect: 'Prefetch is per consumer, where Celery leaves it alone as well.',
+    },
   ),
   workerDisablePrefetch: flag(false, 'Celery: fetch only when a slot is free; Redis brokers only.', {
     old: ['CELERYD_DISABLE_PREFETCH'],
@@ -99,7 +109,22 @@ export const worker = {
   workerRedirectStdouts: flag(true, 'What tasks write to stdout and stderr goes to the log.', {
     old: ['CELERY_REDIRECT_STDOUTS'],
   }),
-  workerRedirectStdoutsLevel: text('WARNING', 'The level it is logged at.', { old: ['CELERY_REDIRECT_STDOUTS_LEVEL'] }),
+  workerRedirectStdoutsLevel: choice(
+    ['DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'],
+    'WARNING',
+    'The level it is logged at.',
+    {
+      old: ['CELERY_REDIRECT_STDOUTS_LEVEL'],
+      aliases: {
+        debug: 'DEBUG',
+        info: 'INFO',
+        warning: 'WARNING',
+        warn: 'WARNING',
+        error: 'ERROR',
+        critical: 'CRITICAL',
+      },
+    },
+  ),
   workerSendTaskEvents: flag(false, 'Publish events of tasks (`-E`).', {
     old: ['CELERY_SEND_EVENTS', 'CELERY_SEND_TASK_EVENTS'],
   }),
@@ -122,10 +147,10 @@ export const worker = {
   }),
   workerLogfile: text(undefined, 'Log file of a worker when no flag names one.'),
   workerPidfile: text(undefined, 'Pid file of a worker when no flag names one.'),
-  workerUid: text(undefined, 'User that a worker becomes when detached.'),
-  workerGid: text(undefined, 'Group that a worker becomes when detached.'),
-  workerUmask: text(undefined, 'File mode mask of a worker when detached, octal.'),
-  workerExecutable: text(undefined, 'Program that runs a worker when detached.'),
+  workerUid: identity('User that a worker becomes when no flag names one.'),
+  workerGid: identity('Group that a worker becomes when no flag names one.'),
+  workerUmask: octal('File mode mask of a worker when no flag gives one, octal.'),
+  workerExecutable: text(undefined, 'Celery: program that runs a worker when detached.', startedBefore),
 } as const;
 
 export const beat = {
@@ -157,8 +182,8 @@ export const beat = {
   ),
   beatLogfile: text(undefined, 'Log file of beat when no flag names one.'),
   beatPidfile: text(undefined, 'Pid file of beat when no flag names one.'),
-  beatUid: text(undefined, 'User that beat becomes when detached.'),
-  beatGid: text(undefined, 'Group that beat becomes when detached.'),
-  beatUmask: text(undefined, 'File mode mask of beat when detached, octal.'),
-  beatExecutable: text(undefined, 'Program that runs beat when detached.'),
+  beatUid: identity('User that beat becomes when no flag names one.'),
+  beatGid: identity('Group that beat becomes when no flag names one.'),
+  beatUmask: octal('File mode mask of beat when no flag gives one, octal.'),
+  beatExecutable: text(undefined, 'Celery: program that runs beat when detached.', startedBefore),
 } as const;

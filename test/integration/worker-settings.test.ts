@@ -1,0 +1,154 @@
+/** Settings of workers, each by what it changes in a running one. */
+import { Celery, type CeleryConfig } from 'celery-ts';
+import { startBroker, startWorker } from 'celery-ts/testing';
+import { describe, expect, it } from 'vitest';
+import { testBroker } from '../support/broker.ts';
+import { until } from '../support/until.ts';
+
+describe('a worker', () => {
+  it('holds tasks to taskDefaultRateLimit, and to none with workerDisableRateLimits', async () => {
+    const ran = async (settings: CeleryConfig): Promise<string[]> => {
+      await using broker = await testBroker();
+      await using app = new Celery('rates', { brokerUrl: broker.url, taskDefaultRateLimit: '1/h', ...settings });
+      const names: string[] = [];
+      app.task('limited', (name: string) => void names.push(name));
+      app.task('free', { rateLimit: '100/s' }, () => void names.push('free'));
+      for (const name of ['first', 'second']) await app.sendTask('limited', [name]);
+      await app.sendTask('free');
+      await using _worker = await startWorker(app, { concurrency: 1 });
+      await until(() => names.includes('free'), { what: 'the task behind the limited ones' });
+      return names;
+    };
+    expect(await ran({})).toEqual(['first', 'free']);
+    expect(await ran({ workerDisableRateLimits: true })).toEqual(['first', 'second', 'free']);
+  });
+
+  it('answers remote control unless workerEnableRemoteControl is off, and works all the same', async () => {
+    const answers = async (workerEnableRemoteControl: boolean): Promise<unknown> => {
+      await using broker = await testBroker();
+      await using app = new Celery('deaf', {
+        brokerUrl: broker.url,
+        resultBackend: 'rpc://',
+        workerEnableRemoteControl,
+      });
+      app.task('one', () => 1);
+      await using worker = await startWorker(app);
+      expect(await (await app.sendTask('one')).get({ timeout: 10 })).toBe(1);
+      const pongs = await app.control.ping({ timeout: workerEnableRemoteControl ? 10 : 0.5, limit: 1 });
+      return pongs.map((pong) => Object.keys(pong)[0] === worker.nodeName);
+    };
+    expect(await answers(true)).toEqual([true]);
+    expect(await answers(false)).toEqual([]);
+  });
+
+  it('fetches beyond its window for tasks that it holds as far as workerEtaTaskLimit, give or take a step', async () => {
+    const held = async (workerEtaTaskLimit: number | null): Promise<number> => {
+      await using broker = await startBroker();
+      await using app = new Celery('held', {
+        brokerUrl: broker.url,
+        taskDelayedDelivery: 'worker',
+        workerPrefetchMultiplier: 1,
+        workerEtaTaskLimit,
+        taskIgnoreResult: true,
+      });
+      app.task('later', () => undefined);
+      for (let count = 0; count < 60; count += 1) await app.sendTask('later', [], { countdown: 3_600 });
+      await using _worker = await startWorker(app, { concurrency: 2 });
+      const fetched = (): number => broker.stats().queues.find(({ name }) => name === 'celery')?.unacknowledged ?? 0;
+      const wanted = workerEtaTaskLimit === null ? 60 : 2 + workerEtaTaskLimit;
+      await until(() => fetched() >= wanted, { what: `${wanted} messages` });
+      await app.control.ping({ timeout: 0.5 }); // time for what would come on top
+      return fetched();
+    };
+    expect(await held(8)).toBeLessThanOrEqual(2 + 8 * 1.5 + 1);
+    expect(await held(null)).toBe(60);
+  });
+
+  it('tells its events on eventExchange in the form of eventSerializer, and task-sent with taskSendSentEvent', async () => {
+    await using broker = await testBroker();
+    const settings: CeleryConfig = {
+      brokerUrl: broker.url,
+      eventExchange: 'news',
+      eventSerializer: 'msgpack',
+      workerSendTaskEvents: true,
+      taskSendSentEvent: true,
+    };
+    await using app = new Celery('teller', { ...settings, acceptContent: ['json', 'msgpack'] });
+    await using jsonOnly = new Celery('deaf', { ...settings, acceptContent: ['json'], taskSendSentEvent: false });
+    await using elsewhere = new Celery('elsewhere', { brokerUrl: broker.url, acceptContent: ['json', 'msgpack'] });
+    const heard = { app: [] as string[], jsonOnly: [] as string[], elsewhere: [] as string[] };
+    const listen = (types: string[], by: Celery) =>
+      by.events.receiver({ handlers: { '*': ({ type }) => void types.push(type) }, routingKey: 'task.#' });
+    const receivers = [
+      await listen(heard.app, app),
+      await listen(heard.jsonOnly, jsonOnly),
+      await listen(heard.elsewhere, elsewhere),
+    ];
+    app.task('told', () => 1);
+    await using _worker = await startWorker(app);
+    await app.sendTask('told');
+    await until(() => heard.app.includes('task-succeeded'), { what: 'the events' });
+    expect(heard.app).toContain('task-sent');
+    expect([heard.jsonOnly, heard.elsewhere]).toEqual([[], []]);
+    await jsonOnly.sendTask('told');
+    await until(() => heard.app.filter((type) => type === 'task-succeeded').length === 2, { what: 'both' });
+    expect(heard.app.filter((type) => type === 'task-sent')).toHaveLength(1);
+    for (const receiver of receivers) await receiver.close();
+  });
+
+  it('says nothing of tasks without workerSendTaskEvents', async () => {
+    await using broker = await testBroker();
+    await using app = new Celery('silent', { brokerUrl: broker.url, resultBackend: 'rpc://' });
+    const types: string[] = [];
+    const receiver = await app.events.receiver({ handlers: { '*': ({ type }) => void types.push(type) } });
+    app.task('one', () => 1);
+    const worker = await startWorker(app);
+    await (await app.sendTask('one')).get({ timeout: 10 });
+    await worker.close();
+    await until(() => types.includes('worker-offline'), { what: 'the last event' });
+    expect(types.filter((type) => type.startsWith('task-'))).toEqual([]);
+    await receiver.close();
+  });
+
+  it('restarts its pool from afar only with workerPoolRestarts', async () => {
+    const answer = async (workerPoolRestarts: boolean): Promise<string> => {
+      await using broker = await testBroker();
+      await using app = new Celery('restarts', { brokerUrl: broker.url, workerPoolRestarts });
+      await using _worker = await startWorker(app);
+      return JSON.stringify(await app.control.poolRestart({}, { reply: true, timeout: 10, limit: 1 }));
+    };
+    expect(await answer(false)).toContain('Pool restarts not enabled');
+    expect(await answer(true)).toContain('"ok"');
+  });
+});
+
+describe('brokerLoginMethod', () => {
+  it('AMQPLAIN logs in as PLAIN does; EXTERNAL is refused by a broker that knows no certificates', async () => {
+    await using broker = await testBroker();
+    const depthBy = async (brokerLoginMethod: 'AMQPLAIN' | 'EXTERNAL'): Promise<number | undefined> => {
+      await using app = new Celery('login', {
+        brokerUrl: broker.url,
+        brokerLoginMethod,
+        taskDefaultQueue: 'logged.in',
+      });
+      await app.sendTask('any');
+      return broker.depth('logged.in');
+    };
+    expect(await depthBy('AMQPLAIN')).toBe(1);
+    await expect(depthBy('EXTERNAL')).rejects.toThrow(/EXTERNAL|refused/i);
+  });
+});
+
+describe('brokerNativeDelayedDeliveryQueueType', () => {
+  it('makes the delay queues of that type: another type meets what is there', async () => {
+    await using broker = await testBroker();
+    const send = async (type?: 'classic' | 'quorum'): Promise<void> => {
+      const settings = type === undefined ? {} : { brokerNativeDelayedDeliveryQueueType: type };
+      await using app = new Celery('delays', { brokerUrl: broker.url, ...settings });
+      await app.sendTask('any', [], { countdown: 60 });
+    };
+    await send('classic');
+    await send('classic');
+    await expect(send('quorum')).rejects.toThrow(/x-queue-type.*(quorum.*classic|classic.*quorum)/s);
+  });
+});
