@@ -34,7 +34,7 @@ export interface ReceiverOptions extends EventQueueOptions {
 /** A client's clock is not kept in step, so its `task-sent` is placed just before now. */
 const clientClockSkew = -1;
 
-export class EventReceiver {
+export class EventReceiver implements AsyncDisposable {
   readonly #options: ReceiverOptions;
   readonly #handlers: ReadonlyMap<string, EventHandler>;
   #consumer: Consumer | undefined;
@@ -72,6 +72,10 @@ export class EventReceiver {
 
   async close(): Promise<void> {
     await this.#consumer?.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   async #wake(): Promise<void> {
