@@ -1,5 +1,5 @@
 /** What a worker obeys and announces, as its settings say; commands and fields of a real worker, in this process. */
-import { Celery, TaskRevokedError } from 'celery-ts';
+import { Celery, Reject, TaskRevokedError } from 'celery-ts';
 import { startWorker } from 'celery-ts/testing';
 import { describe, expect, it } from 'vitest';
 import { testBroker } from '../support/broker.ts';
@@ -106,6 +106,10 @@ describe('the events of a worker', () => {
         self.signal.addEventListener('abort', () => reject(self.signal.reason));
       });
     });
+    const refuse = app.task('told.refuse', { bind: true }, (self) => {
+      self.sendEvent('task-looked-at', { by: 'me' });
+      throw new Reject('not mine', { requeue: false });
+    });
     const heard: Announced[] = [];
     await using _receiver = await app.events.receiver({ handlers: { '*': (event) => void heard.push(event) } });
     const of = (type: string, uuid: string): Announced | undefined =>
@@ -115,6 +119,7 @@ describe('the events of a worker', () => {
     const added = await add.delay(2, 3);
     const failed = await fail.delay();
     const retried = await again.delay();
+    const refused = await refuse.delay();
     const running = await patient.delay();
     const expired = await add.applyAsync([1, 1], { expires: -1 });
     await until(() => of('task-started', running.id), { what: 'the patient task to run' });
@@ -126,6 +131,8 @@ describe('the events of a worker', () => {
       ['task-failed', failed.id],
       ['task-retried', retried.id],
       ['task-succeeded', retried.id],
+      ['task-looked-at', refused.id],
+      ['task-rejected', refused.id],
       ['task-revoked', running.id],
       ['task-revoked', expired.id],
     ];
@@ -155,6 +162,8 @@ describe('the events of a worker', () => {
       traceback: expect.stringContaining('remote-settings.test.ts'),
     });
     expect(of('task-retried', retried.id)).toMatchObject({ ...frame, exception: expect.any(String) });
+    expect(of('task-looked-at', refused.id)).toMatchObject({ ...frame, by: 'me' });
+    expect(of('task-rejected', refused.id)).toMatchObject({ ...frame, requeue: false });
     // The number, as Python has it
     expect(of('task-revoked', running.id)).toMatchObject({ ...frame, terminated: true, signum: 15, expired: false });
     expect(of('task-revoked', expired.id)).toMatchObject({ ...frame, terminated: false, signum: null, expired: true });
