@@ -73,7 +73,7 @@ async function runDev(context: CommandContext, options: Options): Promise<number
     say,
     onReady: (app, worker, runsBeat) => {
       if (options.quiet !== true) context.stdout.write(header({ app, worker, runsBeat, broker, watch, cwd }));
-      if (port !== undefined) say(`Other programs reach this broker with CELERY_BROKER_URL=${url}`);
+      if (url !== undefined) say(`Other programs reach this broker with CELERY_BROKER_URL=${url}`);
     },
   });
   opened.adopt(new DevSignals(session, say, context.env));
@@ -110,6 +110,11 @@ function watched({ app, watch = [] }: Options, cwd: string): { folders: readonly
   return { folders: [...new Set([cwd, ...home])], always: watch.map((each) => resolve(cwd, each)) };
 }
 
+function beatSentence(entries: number, runsBeat: boolean): string {
+  if (runsBeat) return `${entries} in the schedule`;
+  return entries === 0 ? 'not needed: there is no schedule' : `off, with ${entries} in the schedule`;
+}
+
 function header(given: {
   readonly app: AppNews;
   readonly worker: ReadyNews;
@@ -126,7 +131,7 @@ function header(given: {
       'worker',
       `${worker.nodeName}  (${worker.pool}, ${worker.concurrency} at a time; queues ${worker.queues.join(', ')})`,
     ],
-    ['beat', runsBeat ? `${app.entries} in the schedule` : 'not needed: there is no schedule'],
+    ['beat', beatSentence(app.entries, runsBeat)],
     ['tasks', app.tasks.join(', ') || 'none'],
     ['sources', watch.sentence],
   ];

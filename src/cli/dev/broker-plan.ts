@@ -16,13 +16,19 @@ export type Answer =
   /** Unknown host, no answer in time, or something that speaks no AMQP. */
   | { readonly kind: 'failed'; readonly message: string };
 
+/** One of the app's broker addresses, and what came back. `url.tls`: by its scheme or by a setting. */
+export interface Asked {
+  readonly url: BrokerUrl;
+  readonly answer: Answer;
+}
+
 export type BrokerPlan =
   | { readonly kind: 'use'; readonly url: BrokerUrl; readonly product: string }
   | { readonly kind: 'embed'; readonly url: BrokerUrl }
   | { readonly kind: 'give up'; readonly message: string; readonly exitCode: number };
 
 /** The first that answers; else the first on this machine where nobody listens; else what to do. */
-export function planBroker(asked: readonly { readonly url: BrokerUrl; readonly answer: Answer }[]): BrokerPlan {
+export function planBroker(asked: readonly Asked[]): BrokerPlan {
   for (const { url, answer } of asked) {
     if (answer.kind === 'open') return { kind: 'use', url, product: `${answer.product} ${answer.version}`.trim() };
   }
@@ -31,7 +37,7 @@ export function planBroker(asked: readonly { readonly url: BrokerUrl; readonly a
   return giveUp(asked);
 }
 
-function giveUp(asked: Parameters<typeof planBroker>[0]): BrokerPlan {
+function giveUp(asked: readonly Asked[]): BrokerPlan {
   const refused = asked.find(({ answer }) => answer.kind === 'refused');
   const { url, answer } = refused ?? asked[0] ?? {};
   if (url === undefined || answer === undefined || answer.kind === 'open') {

@@ -1,10 +1,9 @@
-/** The broker of `celery-ts dev`: looks who answers at the app's address, and stands in where nobody does. */
-import { type BrokerUrl, brokerVersion, Connection, maskedUrl, parseBrokerUrls } from '../../amqp/index.ts';
+/** The broker of `celery-ts dev`: the one that answers at the app's address, or one that stands in for it. */
+import { type BrokerUrl, maskedUrl, parseBrokerUrls } from '../../amqp/index.ts';
 import { type Broker, startBroker } from '../../broker/index.ts';
-import { AccessRefused } from '../../core/errors.ts';
 import type { System } from '../../core/system.ts';
 import { CommandError, exitCodes } from '../exit-codes.ts';
-import { type Answer, isThisMachine, listenAddress, planBroker } from './broker-plan.ts';
+import { type Asked, isThisMachine, listenAddress, planBroker } from './broker-plan.ts';
 
 export interface DevBrokerOptions {
   /** Listen there, whatever the app's URL is. */
@@ -12,8 +11,6 @@ export interface DevBrokerOptions {
   readonly dataDir?: string | undefined;
   readonly system: System;
 }
-
-const probeSeconds = 3;
 
 export class DevBroker {
   readonly #options: DevBrokerOptions;
@@ -32,13 +29,11 @@ export class DevBroker {
     return this.#embedded?.url ?? '';
   }
 
-  /** A broker that answers at one of these addresses. @throws {CommandError} 69, 73, 77 with what to do. */
-  async serve(urls: readonly string[]): Promise<void> {
-    const key = urls.join(';');
+  /** Sees to a broker at one of these addresses. @throws {CommandError} 69, 73, 77 with what to do. */
+  async serve(asked: readonly Asked[]): Promise<void> {
+    const key = JSON.stringify(asked.map(({ url }) => url));
     if (key === this.#serves) return;
     await this.close();
-    const asked = [];
-    for (const url of parseBrokerUrls(urls)) asked.push({ url, answer: await this.#ask(url) });
     const plan = planBroker(asked);
     switch (plan.kind) {
       case 'give up':
@@ -77,26 +72,6 @@ export class DevBroker {
     this.#embedded = undefined;
   }
 
-  async #ask(url: BrokerUrl): Promise<Answer> {
-    const connection = new Connection({
-      urls: urlText(url),
-      name: 'celery-ts dev',
-      connectTimeoutSeconds: probeSeconds,
-      retry: { startup: 0 },
-      system: this.#options.system,
-    });
-    try {
-      await connection.connect();
-      return { kind: 'open', ...(await brokerVersion(connection)) };
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      if (error instanceof AccessRefused) return { kind: 'refused', message };
-      return isRefusedConnection(error) ? { kind: 'nobody' } : { kind: 'failed', message };
-    } finally {
-      await connection.close();
-    }
-  }
-
   async #embed(url: BrokerUrl): Promise<void> {
     const { dataDir, system } = this.#options;
     const host = listenAddress(url.hostname);
@@ -123,16 +98,3 @@ export class DevBroker {
 
 /** Queues of replies, events and control. */
 const inner = /pidbox|^celeryev|^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/;
-
-function urlText(url: BrokerUrl): string {
-  const [user, password, vhost] = [url.username, url.password, url.vhost].map(encodeURIComponent);
-  const host = url.hostname.includes(':') ? `[${url.hostname}]` : url.hostname;
-  return `${url.tls ? 'amqps' : 'amqp'}://${user}:${password}@${host}:${url.port}/${vhost}`;
-}
-
-function isRefusedConnection(error: unknown): boolean {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if ('code' in cause && cause.code === 'ECONNREFUSED') return true;
-  }
-  return false;
-}

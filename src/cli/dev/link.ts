@@ -6,9 +6,10 @@ import { createRequire } from 'node:module';
 import { isAbsolute, sep } from 'node:path';
 import type { Celery } from '../../app/index.ts';
 import type { AppLocation } from '../../app/loader.ts';
-import { brokerUrls } from '../../app/settings.ts';
 import { appHost } from '../../beat/index.ts';
 import type { WorkerInfo } from '../../worker/index.ts';
+import { askBrokers } from './ask-brokers.ts';
+import type { Asked } from './broker-plan.ts';
 
 /** What the worker found. */
 export interface AppNews {
@@ -17,7 +18,7 @@ export interface AppNews {
   readonly path: string | undefined;
   /** Files of the app that Node has loaded, as far as it tells. */
   readonly modules: readonly string[];
-  readonly brokerUrls: readonly string[];
+  readonly brokers: readonly Asked[];
   readonly tasks: readonly string[];
   /** Entries of the schedule. */
   readonly entries: number;
@@ -90,7 +91,7 @@ export class DevLink {
       main: app.main,
       path: location?.path,
       modules: loadedFiles(),
-      brokerUrls: brokerUrls(app.config, 'write'),
+      brokers: await askBrokers(app),
       tasks: app.tasks.names().filter((name) => !name.startsWith('celery.')),
       entries: appHost(app).book.entries.size,
     });

@@ -97,7 +97,7 @@ export class Session {
       if (news.kind === 'loaded') {
         app = news;
         runsBeat = this.#options.runsBeat ?? news.entries > 0;
-        if (!this.#options.isBrokerChosen) await this.#options.broker.serve(news.brokerUrls);
+        if (!this.#options.isBrokerChosen) await this.#options.broker.serve(news.brokers);
         worker.go({ kind: 'go', runsBeat, isAlone: this.#options.broker.isIdle });
         if (news.path !== undefined) await this.#options.watch.follow([news.path, ...news.modules]);
       } else if (app !== undefined && !this.#hasGreeted) {
@@ -108,7 +108,8 @@ export class Session {
     const onNews = (news: WorkerNews): void => {
       hear(news).catch((error: unknown) => {
         this.#failure = error;
-        this.#options.say(error instanceof Error ? error.message : String(error));
+        // At the start the command ends with it.
+        if (this.#hasGreeted) this.#options.say(error instanceof Error ? error.message : String(error));
         void worker.stop(0);
       });
     };
