@@ -3,6 +3,7 @@
  */
 import { type DestinationStream, type Level, type Logger, type LoggerOptions, pino } from 'pino';
 import type { Celery } from '../app/index.ts';
+import { isSecretKey, mask, redact, redactText } from '../core/redact.ts';
 import type { LogFile } from './log-file.ts';
 
 /** Celery's names of the levels, and pino's. */
@@ -33,7 +34,7 @@ export interface LogOptions {
 }
 
 export async function createLogger(options: LogOptions): Promise<Logger> {
-  const settings: LoggerOptions = { level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  const settings = settingsFor(options.level);
   const { file } = options;
   const pretty =
     options.isTerminal && file?.path === undefined
@@ -56,10 +57,43 @@ export async function createLogger(options: LogOptions): Promise<Logger> {
 
 /** JSON lines, given to `write` one by one. */
 export function createLineLogger(level: Level, write: (line: string) => void): Logger {
-  return pino(
-    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    { write: (line) => write(line.trimEnd()) },
-  );
+  return pino(settingsFor(level), { write: (line) => write(line.trimEnd()) });
+}
+
+/** No secret gets into a line: fields by their names, passwords in URLs and the like in every text, errors and causes too. */
+function settingsFor(level: Level): LoggerOptions {
+  const isSecret = new Map<string, boolean>();
+  const hasSecretName = (key: string): boolean => {
+    let answer = isSecret.get(key);
+    if (answer === undefined) {
+      answer = isSecretKey(key);
+      if (isSecret.size < 1000) isSecret.set(key, answer);
+    }
+    return answer;
+  };
+  const shown = (key: string, value: unknown): unknown => {
+    if (value instanceof Error) return value; // the serializer's
+    if (hasSecretName(key)) return value === undefined || value === null || typeof value === 'boolean' ? value : mask;
+    if (typeof value === 'string') return redactText(value);
+    return typeof value === 'object' && value !== null ? redact(value) : value;
+  };
+  return {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: {
+      log: (fields) => Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, shown(key, value)])),
+    },
+    hooks: {
+      logMethod(given, method) {
+        const texts = given.map((one) => (typeof one === 'string' ? redactText(one) : one));
+        method.apply(this, texts as Parameters<typeof method>);
+      },
+    },
+    serializers: {
+      err: (error: unknown) => (error instanceof Error ? redact({ ...pino.stdSerializers.err(error) }) : redact(error)),
+    },
+  };
 }
 
 function orFile(stream: DestinationStream, file: LogFile | undefined): DestinationStream {

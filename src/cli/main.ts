@@ -4,6 +4,7 @@
 import { CeleryError } from '../core/errors.ts';
 import { packageVersion } from '../core/package-version.ts';
 import { isCode } from '../core/process-identity.ts';
+import { redactText } from '../core/redact.ts';
 import type { CommandContext } from './context.ts';
 import { Starter } from './detach.ts';
 import { DevLink } from './dev/link.ts';
@@ -17,10 +18,11 @@ export async function main(argv: readonly string[]): Promise<number> {
   const starter = new Starter(env);
   for (const stream of [stdout, stderr]) stream.on('error', (error) => onOutputGone(error, argv));
   const context: CommandContext = { stdout, stderr, terminal, starter, dev: DevLink.of(env), env };
+  process.on('uncaughtExceptionMonitor', maskCrash);
   try {
     return await runProgram(argv, packageVersion(), context);
   } catch (error) {
-    const text = describe(error, isDebugging(argv));
+    const text = redactText(describe(error, isDebugging(argv)));
     context.stderr.write(text);
     starter.failed(text);
     return exitCodeOf(error);
@@ -31,6 +33,13 @@ export async function main(argv: readonly string[]): Promise<number> {
 function onOutputGone(error: Error, argv: readonly string[]): void {
   if (argv.some((word) => ['worker', 'beat', 'broker', 'dev', 'multi'].includes(word))) return;
   process.exit(isCode(error, 'EPIPE') ? exitCodes.done : exitCodes.failed);
+}
+
+/** Node is about to print this error and to end the process; whoever else listens gets it as it is. */
+function maskCrash(error: unknown): void {
+  if (!(error instanceof Error) || process.listenerCount('uncaughtException') > 0) return;
+  error.message = redactText(error.message);
+  error.stack = redactText(error.stack ?? '');
 }
 
 /** One readable line; with `--loglevel debug` the stack too. */

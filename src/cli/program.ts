@@ -2,6 +2,7 @@
  * The command line as a tree: the global options, and a row for each command. A command is a file in `commands/`.
  */
 import { Command, CommanderError, Option } from 'commander';
+import { redactText } from '../core/redact.ts';
 import { amqpCommand } from './commands/amqp.ts';
 import { beatCommand } from './commands/beat.ts';
 import { brokerCommand } from './commands/broker.ts';
@@ -139,7 +140,7 @@ function configure(command: Command, context: CommandContext, path = ''): Comman
     .showHelpAfterError(`(${`celery-ts ${path}`.trim()} --help shows what there is)`)
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),
-      writeErr: (text) => context.stderr.write(text),
+      writeErr: (text) => context.stderr.write(redactText(text)),
       outputError: (text, write) => write(asOurs(text)),
     });
 }

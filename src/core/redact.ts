@@ -62,12 +62,12 @@ export function redactArgs(args: readonly string[]): string[] {
 const privateKeys = /-----BEGIN ([A-Z ]*PRIVATE KEY)-----[\s\S]*?(?:-----END \1-----|$)/g;
 /**
  * To the last `@` before the next URL: a password may hold `@` and `/` that nobody escaped.
- * Patterns are bounded and anchored, so that a megabyte of letters costs one pass and not a square.
+ * What stands as `**` is masked already. Patterns are bounded and anchored, so that a megabyte of letters costs one pass and not a square.
  */
-const urlPassword = /(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s/:@'"]*:)(?:(?!:\/\/)[^\s'"])*@/gi;
+const urlPassword = /(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s/:@'"]*:)(?!\*\*@)(?:(?!:\/\/)[^\s'"])*@/gi;
 /** A text that is one URL and nothing else: its password may hold quotes as well. */
 const isUrl = /^[a-z][a-z0-9+.-]{0,30}:\/\/\S+$/i;
-const passwordOfUrl = /([a-z][a-z0-9+.-]{0,30}:\/\/[^\s/:@]*:)(?:(?!:\/\/)\S)*@/gi;
+const passwordOfUrl = /([a-z][a-z0-9+.-]{0,30}:\/\/[^\s/:@]*:)(?!\*\*@)(?:(?!:\/\/)\S)*@/gi;
 const httpToken = /(https?:\/\/)[^\s/:@'"]+@/gi;
 const authorization = /\b(bearer|basic)\s+[\w.~+/=-]{6,}/gi;
 const maskAssignment = (whole: string, key: string, equals: string): string =>

@@ -6,6 +6,7 @@
 import type { Publisher, Queue } from '../amqp/index.ts';
 import type { Envelope } from '../core/envelope.ts';
 import type { LogicalClock } from '../core/logical-clock.ts';
+import { redactText } from '../core/redact.ts';
 import type { System } from '../core/system.ts';
 import { type Codec, type EventRecord, encodeEvent, encodeEvents, eventRoutingKey } from '../message/index.ts';
 import { eventExchange, eventExchangeOnly } from './topology.ts';
@@ -124,7 +125,7 @@ export class EventDispatcher {
       utcoffset: this.#utcoffset,
       pid: system.pid,
       timestamp: system.now(),
-      ...fields,
+      ...(group === 'task' ? withoutSecrets(fields) : fields),
       clock: options.blind === true ? this.clock.value : this.clock.forward(),
       type,
     };
@@ -230,4 +231,20 @@ export class EventDispatcher {
     this.#dropped += events.length;
     this.#options.system.log.debug({ err: error, type: events[0]?.type, count: events.length }, 'Events were not sent');
   }
+}
+
+/** What callers and tasks put into words: arguments, results, errors. */
+const said = ['args', 'kwargs', 'result', 'exception', 'traceback'] as const;
+
+function withoutSecrets(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  let copy: Record<string, unknown> | undefined;
+  for (const key of said) {
+    const text = fields[key];
+    if (typeof text !== 'string') continue;
+    const shown = redactText(text);
+    if (shown === text) continue;
+    copy ??= { ...fields };
+    copy[key] = shown;
+  }
+  return copy ?? fields;
 }
