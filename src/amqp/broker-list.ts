@@ -41,6 +41,11 @@ export class BrokerList {
     return url;
   }
 
+  /** Begins there, unless a function of the user's says where. */
+  beginAt(index: number | undefined): void {
+    if (index !== undefined && this.#picks === undefined) this.#at = index;
+  }
+
   turn(): void {
     this.#at = this.#picked() ?? (this.#at + 1) % this.#urls.length;
   }

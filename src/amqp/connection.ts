@@ -21,6 +21,7 @@ import { CeleryError, ImproperlyConfigured, OperationalError } from '../core/err
 import type { Logger, System } from '../core/system.ts';
 import { asError, needsAPerson } from './broker-errors.ts';
 import { BrokerList, type Failover } from './broker-list.ts';
+import type { BrokerMemory } from './broker-memory.ts';
 import { Link, type LinkNews, type LinkSettings, openLink } from './link.ts';
 import { type AmqpMetrics, createMetrics } from './metrics.ts';
 import { type BrokerUrl, hostAndPort, maskedUrl, type TlsOptions } from './url.ts';
@@ -59,6 +60,8 @@ export interface ConnectionOptions {
   readonly clientProperties?: Readonly<Record<string, unknown>>;
   /** Larger messages are not read: consumers are told of their size instead. Default: no limit. */
   readonly maxBodyBytes?: number;
+  /** Shared by connections to the same brokers: those that are opened later begin with one that answers. */
+  readonly memory?: BrokerMemory;
   /** Default: counters of its own. */
   readonly metrics?: AmqpMetrics;
   readonly system: System;
@@ -106,6 +109,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   readonly system: System;
   readonly #brokers: BrokerList;
   readonly #settings: LinkSettings;
+  readonly #memory: BrokerMemory | undefined;
   readonly #retry: Required<ConnectionRetry>;
   readonly #log: Logger;
   #life: Life = { kind: 'idle' };
@@ -124,6 +128,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     this.#log = options.system.log.child({ name: 'celery.amqp.connection' });
     this.name = options.name;
     this.metrics = options.metrics ?? createMetrics();
+    this.#memory = options.memory;
     this.#brokers = new BrokerList(options.urls, options.failover ?? 'round-robin', options.system);
     this.#retry = {
       startup: options.retry?.startup ?? Number.POSITIVE_INFINITY,
@@ -292,15 +297,18 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   /** Every URL once. The link, or why the last of them failed; a refusal is worth more than silence. */
   async #round(signal: AbortSignal): Promise<Link | CeleryError> {
     const errors: CeleryError[] = [];
+    if (this.#epoch === 0) this.#brokers.beginAt(this.#memory?.indexIn(this.#brokers.all));
     for (let tried = 0; tried < this.#brokers.all.length && !signal.aborted; tried += 1) {
       const url = this.#brokers.next;
       try {
         const link = await openLink(url, this.#settings, this.#news(), signal);
-        if (!link.isOver) return link;
-        throw link.lastError;
+        if (link.isOver) throw link.lastError;
+        this.#memory?.answered(url);
+        return link;
       } catch (thrown) {
         const error = thrown instanceof CeleryError ? thrown : new OperationalError(asError(thrown).message);
         errors.push(error);
+        this.#memory?.failed(url);
         this.#lastError = error;
         this.metrics.connectFailures += 1;
         this.#brokers.turn();

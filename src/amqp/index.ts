@@ -2,6 +2,7 @@
  * RabbitMQ: connections, topology, publishing, consuming. amqplib is imported in this room and nowhere else.
  * What other rooms may use is listed here by name.
  */
+export { BrokerMemory } from './broker-memory.ts';
 export { celeryDelayLevels, isDelayedByCelery, reachableByCelery } from './celery-delay.ts';
 export { deleteExchange, deleteQueue, inspectQueue, purgeQueue } from './client.ts';
 export {

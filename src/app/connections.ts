@@ -2,7 +2,7 @@
  * What an app has open on its broker: a connection for publishing, one for consuming, the result backend.
  * Each is opened when first asked for, and again by the next who asks when that failed.
  */
-import { Connection, type ConnectionOptions, Publisher } from '../amqp/index.ts';
+import { type BrokerMemory, Connection, type ConnectionOptions, Publisher } from '../amqp/index.ts';
 import { CloseStack } from '../core/close-stack.ts';
 import { OperationalError } from '../core/errors.ts';
 import type { System } from '../core/system.ts';
@@ -16,6 +16,8 @@ export interface ConnectionsHost {
   readonly config: Config;
   readonly codec: Codec;
   readonly errors: ErrorRegistry;
+  /** Which broker answered last: one for all connections of the app. */
+  readonly brokerMemory: BrokerMemory;
   /** Shown by the broker: `celery-ts tasks`. */
   readonly name: string;
 }
@@ -148,13 +150,14 @@ export function clientRetry(config: Config): NonNullable<ConnectionOptions['retr
 
 /** The settings of a connection. */
 export function connectionOptions(
-  host: Pick<ConnectionsHost, 'config' | 'system'>,
+  host: Pick<ConnectionsHost, 'brokerMemory' | 'config' | 'system'>,
   direction: 'read' | 'write',
   name: string,
 ): ConnectionOptions {
-  const { config, system } = host;
+  const { brokerMemory: memory, config, system } = host;
   const { clientProperties } = config.brokerTransportOptions;
   return {
+    memory,
     urls: brokerUrls(config, direction),
     name,
     heartbeatSeconds: config.brokerHeartbeat,

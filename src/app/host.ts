@@ -2,7 +2,7 @@
  * What the rooms below and beside ask of an app: its world, its settings and what follows from them, what it has open,
  * how it sends and how it runs a body here. Users see `Celery`, which stands on this.
  */
-import type { Publisher } from '../amqp/index.ts';
+import { BrokerMemory, type Publisher } from '../amqp/index.ts';
 import { decodeOptions, encodeOptions, mergeOptions, type SignatureMap } from '../canvas/index.ts';
 import type { Publication } from '../core/envelope.ts';
 import { nodeSystem, type System } from '../core/system.ts';
@@ -51,6 +51,8 @@ export abstract class AppHost implements TaskHost, ResultHost {
   readonly signals: Signals;
   /** @internal */
   readonly settings: Settings;
+  /** @internal */
+  readonly brokerMemory = new BrokerMemory();
   protected readonly sender = new Sender(this);
   protected readonly codecs = new Codecs((load) => this.whenLoading(load));
   #system: System;
@@ -325,6 +327,7 @@ export abstract class AppHost implements TaskHost, ResultHost {
         return app.codec;
       },
       errors: this.#errors,
+      brokerMemory: this.brokerMemory,
       name: `celery-ts ${this.main}`,
     });
   }

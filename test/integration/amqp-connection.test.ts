@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { connect as connectSocket, createServer, type Server } from 'node:net';
+import { connect as connectSocket, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { connect } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Publisher, Queue } from '../../src/amqp/index.ts';
+import { BrokerMemory, Publisher, Queue } from '../../src/amqp/index.ts';
 import { insidesOf } from '../../src/amqp/insides.ts';
 import { AccessRefused, ImproperlyConfigured, OperationalError } from '../../src/core/errors.ts';
 import { nodeSystem } from '../../src/core/system.ts';
@@ -87,6 +87,30 @@ describe('connecting', () => {
     await using world = new World(broker.url);
     const urls = ['amqp://127.0.0.1:1//', 'amqp://127.0.0.1:2//', broker.url];
     expect((await world.connected({ urls, failover })).state).toBe('open');
+  });
+
+  it('waits once for a mute broker: later connections begin with the one that answered', async () => {
+    await using world = new World(broker.url);
+    const attempts: Socket[] = [];
+    const mute = createServer((socket) => attempts.push(socket));
+    await new Promise<void>((resolve) => {
+      mute.listen(0, '127.0.0.1', resolve);
+    });
+    try {
+      const address = mute.address();
+      const hole = `amqp://127.0.0.1:${typeof address === 'object' ? address?.port : 0}//`;
+      const memory = new BrokerMemory();
+      const given = { urls: [hole, broker.url], connectTimeoutSeconds: 0.3, memory };
+      const first = await world.connected(given);
+      const second = await world.connected(given);
+      expect([first.metrics.connectFailures, second.metrics.connectFailures]).toEqual([1, 0]);
+      expect(attempts).toHaveLength(1);
+      const elsewhere = await world.connected({ ...given, urls: broker.url });
+      expect(elsewhere.state).toBe('open');
+    } finally {
+      for (const socket of attempts) socket.destroy();
+      mute.close();
+    }
   });
 
   it('names host, port and cure when nobody listens', async () => {
