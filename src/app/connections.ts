@@ -17,7 +17,7 @@ export interface ConnectionsHost {
   readonly codec: Codec;
   readonly errors: ErrorRegistry;
   /** Which broker answered last: one for all connections of the app. */
-  readonly brokerMemory: BrokerMemory;
+  readonly brokerMemory?: BrokerMemory;
   /** Shown by the broker: `celery-ts tasks`. */
   readonly name: string;
 }
@@ -157,7 +157,7 @@ export function connectionOptions(
   const { brokerMemory: memory, config, system } = host;
   const { clientProperties } = config.brokerTransportOptions;
   return {
-    memory,
+    ...(memory === undefined ? {} : { memory }),
     urls: brokerUrls(config, direction),
     name,
     heartbeatSeconds: config.brokerHeartbeat,
