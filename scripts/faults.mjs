@@ -24,10 +24,9 @@ if (!['fast', 'full'].includes(tier) || !['celery-ts', 'celery'].includes(agains
   process.exit(2);
 }
 const vitest = join(import.meta.dirname, '..', 'node_modules', 'vitest', 'vitest.mjs');
-const workers = tier === 'full' ? '3' : '2';
 const { status } = spawnSync(
   process.execPath,
-  [vitest, 'run', '--project', 'faults', '--maxWorkers', workers, '--maxConcurrency', '6', ...given],
+  [vitest, 'run', '--project', 'faults', '--maxWorkers', '2', '--maxConcurrency', '6', ...given],
   {
     stdio: 'inherit',
     env: {

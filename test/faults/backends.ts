@@ -1,7 +1,7 @@
 /** Faults of the result backend (faults.md, section 4, last rows): a Redis of the test's own. */
 import { expect } from 'vitest';
 import { type RedisServer, redisIsInstalled, startRedis } from '../support/redis.ts';
-import { until } from '../support/until.ts';
+import { until } from './patience.ts';
 import type { Measures, Scenario } from './scenario.ts';
 import type { World } from './world.ts';
 

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'amqplib';
 import { expect } from 'vitest';
-import { until } from '../support/until.ts';
+import { patience, until } from './patience.ts';
 import type { Measures, Scenario } from './scenario.ts';
 import { concurrency, seconds, type World } from './world.ts';
 
@@ -39,7 +39,7 @@ export const brokers: readonly Scenario[] = [
       expect(world.verdict().confirmed).toBeLessThan(count); // else nobody was publishing any more
       await world.node.start();
       const backAt = performance.now();
-      const line = await publisher.line(/^done /, 60);
+      const line = await publisher.line(/^done /, patience(60));
       await world.drained();
       const drainedSeconds = seconds(performance.now() - backAt);
       await world.stopWarmly(worker);
@@ -70,10 +70,10 @@ export const brokers: readonly Scenario[] = [
         expect(outcome.PublishTimeoutError).toBe(100);
         expect(outcome.longestMs).toBeLessThan((publishTimeout + 1.5) * 1_000);
         expect(ping.code, ping.stdout + ping.stderr).not.toBe(0); // a request is a publish, too, and ends by its deadline
-        await worker.line(/has stopped taking messages/);
+        await worker.line(/has stopped taking messages/, patience(20));
         await until(() => world.verdict().lost.length === 0, {
           what: 'the queue to be worked off under the alarm',
-          withinSeconds: world.variant.count >= 1_000 ? 120 : 20,
+          withinSeconds: 30,
         });
         await world.emptied(); // acknowledgements flow: they go by the connection that publishes nothing
         expect(worker.isRunning).toBe(true);

@@ -1,9 +1,8 @@
 /** A node of three dies under the worker and its client (issue of a cluster): by way of HAProxy, and by a list of URLs. */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect } from 'vitest';
+import type { Program } from '../support/process.ts';
 import { haproxyIsInstalled, type RabbitCluster, startHaproxy } from '../support/rabbitmq-cluster.ts';
-import { until } from '../support/until.ts';
+import { patience, until } from './patience.ts';
 import type { Measures, Scenario } from './scenario.ts';
 import { seconds, type World } from './world.ts';
 
@@ -33,30 +32,25 @@ async function bereft(world: World<RabbitCluster>, url: string): Promise<Measure
   const { count } = world.variant;
   const settings = { brokerHeartbeat: 4 };
   const worker = await world.worker({ url, settings });
-  const publisher = world.publisher({
-    url,
-    settings: { ...settings, publishTimeout: 60 },
-    ms: 10,
-    window: 4,
-    env: { PAUSE_AT: String(count / 2) }, // so that there is load for the second time
-  });
+  const publisher = (share: number): Program =>
+    world.publisher({ url, settings: { ...settings, publishTimeout: 60 }, count: count * share, ms: 10, window: 4 });
   const again: number[] = [];
-  for (const share of [0.2, 0.6]) {
+  for (const round of [0, 1]) {
     const node = await world.node.nodeOfConsumer(world.vhost, 'work');
-    if (share > 0.5) writeFileSync(join(world.project.folder, 'go'), '');
-    await world.ended(count * share, 120);
+    const before = publisher(0.4);
+    await world.ended(count * (round * 0.5 + 0.1));
     const killedAt = Date.now();
     await world.node.kill(node);
+    const after = publisher(0.1); // so that there is something to consume, however long the killing took
     const startedAt = await until(() => world.firstStartAfter(killedAt + afterPrefetched), {
       what: 'a task to be consumed again',
-      withinSeconds: 60,
     });
     again.push(seconds(startedAt - killedAt));
     expect(worker.isRunning).toBe(true);
     expect(await world.node.nodeOfConsumer(world.vhost, 'work')).not.toBe(node);
+    await Promise.all([before, after].map((one) => one.line(/^done /, patience(60))));
     await world.node.revive(node);
   }
-  await publisher.line(/^done /, 120);
   await world.drained();
   await world.stopWarmly(worker);
   return { kills: again.length, consumingAgainSeconds: Math.max(...again) };

@@ -141,6 +141,8 @@ def note(line):
         file.write(line + "\\n")
 for n in range(count):
     task_id = f"{os.environ['PREFIX']}-{n}"
+    while n >= int(os.environ.get("PAUSE_AT", count)) and not os.path.exists("go"):
+        time.sleep(0.02)
     started = time.monotonic()
     note(f"intent {task_id}")
     try:

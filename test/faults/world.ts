@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect } from 'amqplib';
 import { expect } from 'vitest';
@@ -14,8 +14,8 @@ import { type Ended, Program } from '../support/process.ts';
 import { findPython } from '../support/python.ts';
 import type { RabbitNode } from '../support/rabbitmq-node.ts';
 import { type TcpProxy, tcpProxy } from '../support/tcp-proxy.ts';
-import { until } from '../support/until.ts';
 import { check, type Verdict } from './ledger.ts';
+import { patience, until } from './patience.ts';
 import { programs } from './programs.ts';
 
 export interface Variant {
@@ -90,13 +90,15 @@ export class World<B extends Broker = RabbitNode> implements AsyncDisposable {
     const proxy = opened.adopt(await tcpProxy(directUrl));
     const project = opened.adopt(await tempProject(programs));
     const python = variant.against === 'celery' ? (await findPython()).path : '';
+    // Python's children may outlive their parent, and become nobody's
+    if (variant.against === 'celery') opened.defer(() => endAllWith(`LEDGER=${join(project.folder, 'ledger')}`));
     return new World<B>({ variant, node, proxy, vhost, directUrl, project }, python, opened);
   }
 
   /** Starts a worker of two children; resolves when it says that it is ready. */
   async worker(orders: WorkerOrders = {}): Promise<Program> {
     const worker = this.startWorker(orders);
-    await worker.line(/ ready\.$/, 60);
+    await worker.line(/ ready\.$/, patience(60));
     return worker;
   }
 
@@ -135,7 +137,7 @@ export class World<B extends Broker = RabbitNode> implements AsyncDisposable {
   /** Publishes all and waits for the end. Gives what became of them. */
   async publish(orders: PublisherOrders = {}): Promise<Record<string, number>> {
     const publisher = this.publisher(orders);
-    const line = await publisher.line(/^done /, 120);
+    const line = await publisher.line(/^done /, patience(60));
     return JSON.parse(line.slice('done '.length)) as Record<string, number>;
   }
 
@@ -163,7 +165,7 @@ export class World<B extends Broker = RabbitNode> implements AsyncDisposable {
   }
 
   /** Resolves when every confirmed task has ended; gives the seconds that took. */
-  async drained(withinSeconds = this.variant.count >= 1_000 ? 120 : 30): Promise<number> {
+  async drained(withinSeconds = 30): Promise<number> {
     const startedAt = performance.now();
     await until(() => this.verdict().lost.length === 0, {
       what: 'every confirmed task to end',
@@ -182,7 +184,7 @@ export class World<B extends Broker = RabbitNode> implements AsyncDisposable {
   /** TERM; the worker must end with 0, leave no children, and nothing unacknowledged. */
   async stopWarmly(worker: Program): Promise<void> {
     const children = childrenOf(worker.pid);
-    const { code, signal } = await worker.stop(15);
+    const { code, signal } = await worker.stop(patience(15));
     expect({ code, signal }, worker.output.slice(-2_000)).toEqual({ code: 0, signal: undefined });
     await gone(children);
     await this.emptied();
@@ -242,6 +244,14 @@ export class World<B extends Broker = RabbitNode> implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#opened.close();
+  }
+}
+
+/** Ends the processes that were started with that in their environment (Linux). */
+async function endAllWith(setting: string): Promise<void> {
+  for (const pid of (await readdir('/proc')).map(Number).filter(Number.isInteger)) {
+    const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
+    if (environment.split('\0').includes(setting)) process.kill(pid, 'SIGKILL');
   }
 }
 

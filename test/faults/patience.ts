@@ -1,0 +1,16 @@
+/** How long the fault tests wait for what must come: four times as long in the full tier, which has more to do. */
+import { type UntilOptions, until as untilOnce } from '../support/until.ts';
+
+const factor = process.env.FAULTS_TIER === 'full' ? 4 : 1;
+
+/** A deadline that is only a deadline: what is promised in seconds is measured and expected by the row. */
+export function patience(withinSeconds: number): number {
+  return withinSeconds * factor;
+}
+
+export function until<T>(
+  probe: () => T | Promise<T>,
+  options: UntilOptions,
+): Promise<Exclude<T, undefined | null | false | 0 | ''>> {
+  return untilOnce(probe, { ...options, withinSeconds: patience(options.withinSeconds ?? 15) });
+}
