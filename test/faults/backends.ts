@@ -1,6 +1,7 @@
 /** Faults of the result backend (faults.md, section 4, last rows): a Redis of the test's own. */
 import { expect } from 'vitest';
 import { type RedisServer, redisIsInstalled, startRedis } from '../support/redis.ts';
+import { tcpProxy } from '../support/tcp-proxy.ts';
 import { until } from './patience.ts';
 import type { Measures, Scenario } from './scenario.ts';
 import type { World } from './world.ts';
@@ -44,6 +45,25 @@ const rows: readonly Scenario[] = [
         const kept = await outage(world, redis, 'away');
         await world.stopWarmly(worker);
         return { kept };
+      }),
+  },
+  {
+    fault: 'Redis slow: half a second each way',
+    promise: 'results are stored late, and nothing else happens',
+    tier: 'full',
+    acks: 'late',
+    mostDuplicates: 0,
+    run: (world) =>
+      withRedis(async (redis) => {
+        await using link = await tcpProxy(redis.url);
+        link.slow({ latencyMs: 500 });
+        const env = { RESULT_BACKEND: link.url };
+        const worker = await world.worker({ env });
+        await world.publish({ count, env: { RESULT_BACKEND: redis.url } });
+        await stored(redis, world);
+        const drainedSeconds = await world.drained();
+        await world.stopWarmly(worker);
+        return { drainedSeconds };
       }),
   },
   {

@@ -24,6 +24,14 @@ export const network: readonly Scenario[] = [
     run: (world) => silence(world, () => world.proxy.freeze()),
   },
   {
+    fault: 'half-open: frozen, heartbeat 10 s',
+    promise: 'the same bound, counted in that heartbeat',
+    tier: 'full',
+    acks: 'late',
+    isOurs: true,
+    run: (world) => silence(world, () => world.proxy.freeze(), 10),
+  },
+  {
     fault: 'stalled, then resumed',
     promise: 'the same, and what the old socket says late is ignored',
     run: async (world) => {
@@ -38,7 +46,7 @@ export const network: readonly Scenario[] = [
     fault: 'stalled towards the broker only',
     promise: 'the broker gives the deliveries to the next connection',
     tier: 'full',
-    run: (world) => silence(world, () => world.proxy.stall('to broker'), 30),
+    run: (world) => silence(world, () => world.proxy.stall('to broker'), heartbeat, 30),
   },
   {
     fault: 'stalled towards the client only',
@@ -292,8 +300,13 @@ export const network: readonly Scenario[] = [
 ];
 
 /** Load, silence, and how long until something is consumed that was not prefetched before. */
-async function silence(world: World, fall: () => void, limit = 2 * heartbeat + backoff): Promise<Measures> {
-  const worker = await world.worker({ settings: { brokerHeartbeat: heartbeat } });
+async function silence(
+  world: World,
+  fall: () => void,
+  every = heartbeat,
+  limit = 2 * every + backoff,
+): Promise<Measures> {
+  const worker = await world.worker({ settings: { brokerHeartbeat: every } });
   await world.publish({ ms: 10 });
   await world.ended(world.variant.count * 0.3);
   const fellAt = Date.now();
@@ -307,7 +320,7 @@ async function silence(world: World, fall: () => void, limit = 2 * heartbeat + b
   await world.emptied(30); // what the dead connection held comes again when the broker, too, has given it up
   await world.stopWarmly(worker);
   if (world.variant.against === 'celery-ts') expect(consumingAgainSeconds).toBeLessThanOrEqual(limit);
-  return { heartbeat, consumingAgainSeconds };
+  return { heartbeat: every, consumingAgainSeconds };
 }
 
 /** TERM with tasks running and no broker to tell. */
