@@ -34,7 +34,10 @@ export const brokers: readonly Scenario[] = [
       const count = world.variant.count >= 1_000 ? 5_000 : 2_000;
       const worker = await world.worker();
       const publisher = world.publisher({ count, window: 100 });
-      await until(() => world.verdict().confirmed >= count * 0.2, { what: 'a fifth to be confirmed' });
+      await until(() => world.verdict().confirmed >= count * 0.2, {
+        what: 'a fifth to be confirmed',
+        withinSeconds: 60,
+      });
       await world.node.kill();
       expect(world.verdict().confirmed).toBeLessThan(count); // else nobody was publishing any more
       await world.node.start();

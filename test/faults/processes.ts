@@ -101,7 +101,7 @@ export const processes: readonly Scenario[] = [
     judgesItself: true,
     run: async (world) => {
       const worker = await world.worker();
-      await world.publish({ count: 4, ms: 4_000 });
+      await world.publish({ count: 4, ms: 12_000 });
       await until(() => world.verdict().started >= concurrency, { what: 'tasks to run' });
       const children = childrenOf(worker.pid);
       worker.signal('SIGTERM');
@@ -111,11 +111,11 @@ export const processes: readonly Scenario[] = [
       const { code } = await worker.ended;
       const stopSeconds = seconds(performance.now() - askedAt);
       expect(code).toBe(1);
-      expect(stopSeconds).toBeLessThan(3.5);
+      expect(stopSeconds).toBeLessThan(8);
       await gone(children);
-      const second = await world.worker();
-      await world.ended(world.variant.acks === 'late' ? 4 : 2);
-      await world.stopWarmly(second);
+      // early: both that ran are gone, late: all are back
+      const back = world.variant.acks === 'late' ? 4 : 2;
+      await until(async () => (await world.ready()) === back, { what: `${back} messages to be back` });
       return { stopSeconds };
     },
   },
@@ -194,14 +194,14 @@ export const processes: readonly Scenario[] = [
     },
   },
   {
-    fault: 'a task that blocks its event loop for 10 s, heartbeat 4 s',
+    fault: 'a task that blocks its event loop for 20 s, heartbeat 4 s',
     promise: 'the connection stays, and pings are answered meanwhile',
     tier: 'full',
     isOurs: true,
     acks: 'late',
     run: async (world) => {
       const worker = await world.worker({ settings: { brokerHeartbeat: 4 } });
-      await world.publish({ task: 'spin', count: 2, ms: 10_000 });
+      await world.publish({ task: 'spin', count: 2, ms: 20_000 });
       await until(() => world.verdict().started >= 2, { what: 'both children to spin' });
       const ping = ['-A', 'tasks', 'inspect', 'ping', '-t', '4'];
       let answered = 0;

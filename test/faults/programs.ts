@@ -18,6 +18,7 @@ export const app = new Celery('faults', {
   taskAcksLate: env.ACKS !== 'early',
   taskIgnoreResult: env.RESULT_BACKEND === undefined,
   resultBackend: env.RESULT_BACKEND ?? 'rpc://',
+  workerProcAliveTimeout: 60, // the machine may be busy with other tests
   ...JSON.parse(env.SETTINGS ?? '{}'),
 });
 const task = (name, body, options = {}) => app.task(name, { bind: true, ...options }, body);
@@ -105,6 +106,7 @@ app.conf.update(
     broker_transport_options={"confirm_publish": True},
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
+    worker_proc_alive_timeout=60,
     broker_heartbeat=json.loads(os.environ.get("SETTINGS", "{}")).get("brokerHeartbeat", 120),
 )
 if os.environ.get("QUEUE_TYPE") == "quorum":

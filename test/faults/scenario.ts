@@ -61,7 +61,10 @@ export function suite<B extends Broker & Closable>(
     describe(`${title}, ${against}, ${variant.acks} ack, ${variant.queueType} queue, ${variant.count} tasks`, () => {
       for (const scenario of wanted) {
         const title = `${scenario.fault}: ${scenario.promise}`;
-        it(title, { timeout: isFull ? 600_000 : 120_000, concurrent: options.atOnce }, async () => {
+        it(title, {
+          timeout: isFull ? 600_000 : against === 'celery' ? 400_000 : 120_000,
+          concurrent: options.atOnce,
+        }, async () => {
           if (broker === undefined) throw new Error('There is no broker.');
           await play(broker, scenario, variant);
         });

@@ -43,6 +43,8 @@ class Stream {
   readonly #to: Socket;
   readonly #link: Link;
   readonly #waiting: { readonly chunk: Buffer; readonly dueAt: number }[] = [];
+  /** When the link is free for the next bytes: a timer that comes late costs no rate. */
+  #freeAt = 0;
   #isPumping = false;
   #hasEnded = false;
 
@@ -91,12 +93,13 @@ class Stream {
     while (!this.isHeld && !this.#to.writableNeedDrain) {
       const next = this.#waiting[0];
       if (next === undefined) break;
-      const lateMs = next.dueAt - performance.now();
-      if (lateMs > 0) return this.#later(lateMs);
+      const sendAt = Math.max(next.dueAt, this.#freeAt);
+      const waitMs = sendAt - performance.now();
+      if (waitMs > 0) return this.#later(waitMs);
       this.#waiting.shift();
       this.#to.write(next.chunk);
       const { bytesPerSecond } = this.#link;
-      if (Number.isFinite(bytesPerSecond)) return this.#later((next.chunk.length * 1000) / bytesPerSecond);
+      this.#freeAt = Number.isFinite(bytesPerSecond) ? sendAt + (next.chunk.length * 1000) / bytesPerSecond : 0;
     }
     if (this.isHeld || this.#waiting.length > 0) return;
     if (this.#hasEnded) this.#to.end();
