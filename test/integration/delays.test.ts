@@ -115,6 +115,45 @@ describe('a delayed task', () => {
 });
 
 describe('limited tasks', () => {
+  it('run in the order they came; a new limit counts for those after them', async () => {
+    await using broker = await testBroker();
+    await using app = new Celery('limits', {
+      brokerUrl: broker.url,
+      taskIgnoreResult: true,
+      taskDelayedDelivery: 'worker',
+    });
+    const ran: unknown[] = [];
+    app.task('limited', { rateLimit: '5/s' }, (value: unknown) => void ran.push(value));
+    app.task('rare', { rateLimit: '1/h' }, (value: unknown) => void ran.push(value));
+    await using worker = await startWorker(app);
+    for (const value of [1, 2, 3, 4]) await app.sendTask('limited', [value]);
+    await until(() => ran.length === 4, { what: 'all four', withinSeconds: 20 });
+    expect(ran.splice(0)).toEqual([1, 2, 3, 4]);
+    for (const value of ['at once', 'in an hour']) await app.sendTask('rare', [value]);
+    const held = async (): Promise<number> =>
+      Object.values(
+        (await app.control.inspect({ destination: [worker.nodeName], timeout: 5 }).scheduled()) ?? {},
+      ).flat().length;
+    await until(async () => (await held()) === 1, { what: 'one to wait for its turn' });
+    await app.control.rateLimit('rare', '100/s', { destination: [worker.nodeName], reply: true, timeout: 20 });
+    for (const value of ['soon', 'also soon']) await app.sendTask('rare', [value]);
+    await until(() => ran.length === 3, { what: 'all but one' });
+    expect(ran).toEqual(['at once', 'soon', 'also soon']);
+    expect(await held()).toBe(1);
+  });
+
+  it('are not limited with workerDisableRateLimits', async () => {
+    await using broker = await testBroker();
+    await using app = new Celery('free', { brokerUrl: broker.url, workerDisableRateLimits: true });
+    let ran = 0;
+    app.task('limited', { rateLimit: '1/h' }, () => {
+      ran += 1;
+    });
+    await using _worker = await startWorker(app);
+    for (let count = 0; count < 10; count += 1) await app.sendTask('limited');
+    await until(() => ran === 10, { what: 'all ten' });
+  });
+
   it('keep their rate and do not starve the others', async () => {
     await using broker = await testBroker();
     await using app = new Celery('limits', {

@@ -48,6 +48,18 @@ describe('a revoked task', () => {
     await until(async () => (await broker.depth('celery')) === 0, { what: 'all to be settled' });
   });
 
+  it('is one that expired, too, from then on', async () => {
+    await using broker = await testBroker();
+    const ran: unknown[] = [];
+    await using app = appOn(broker.url, ran);
+    await using worker = await startWorker(app);
+    const expired = await app.sendTask('run', ['expired'], { expires: new Date(Date.now() - 1000) });
+    await expect(expired.get({ timeout: 20 })).rejects.toThrow(TaskRevokedError);
+    const known = await app.control.inspect({ destination: [worker.nodeName], timeout: 20 }).revoked();
+    expect(known).toEqual({ [worker.nodeName]: [expired.id] });
+    expect(ran).toEqual([]);
+  });
+
   it('is ended while it runs when terminate says so: its signal aborts', async () => {
     await using broker = await testBroker();
     const ran: unknown[] = [];

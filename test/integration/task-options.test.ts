@@ -1,5 +1,5 @@
 /** Options of tasks and calls, as they show in messages, results, logs and events of a running worker. */
-import { Celery, currentTask, Queue, type TaskOptions } from 'celery-ts';
+import { Celery, currentTask, OperationalError, Queue, type TaskOptions } from 'celery-ts';
 import { startWorker } from 'celery-ts/testing';
 import { describe, expect, it } from 'vitest';
 import { type TestBroker, testBroker } from '../support/broker.ts';
@@ -242,6 +242,23 @@ describe('a message', () => {
     await fresh.get({ timeout: 10 });
     expect(ran).toEqual(['fresh']);
     expect(await stale.state()).toBe('PENDING');
+  });
+});
+
+describe('a call', () => {
+  it('has queues declared beside its own', async () => {
+    await using broker = await testBroker();
+    await using app = appOn(broker);
+    expect(await broker.depth('beside')).toBeUndefined();
+    await app.sendTask('nobody', [], { declare: [new Queue('beside')], ignoreResult: true });
+    expect([await broker.depth('beside'), await broker.depth('celery')]).toEqual([0, 1]);
+  });
+
+  it('waits no longer than it says for a broker that is not there', async () => {
+    await using app = new Celery('alone', { brokerUrl: 'amqp://127.0.0.1:1//', taskIgnoreResult: true });
+    const started = performance.now();
+    await expect(app.sendTask('nobody', [], { timeout: 0.5 })).rejects.toThrow(OperationalError);
+    expect(performance.now() - started).toBeLessThan(10_000); // publishTimeout is 30 s
   });
 });
 

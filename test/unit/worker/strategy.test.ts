@@ -46,6 +46,20 @@ describe('the decision on a message', () => {
     });
   });
 
+  it('asks for a turn only once the eta has come', () => {
+    const asked: number[] = [];
+    const nextTurn = (_name: string, at: number): number => {
+      asked.push(at);
+      return at + 500;
+    };
+    const view = aView({ nextTurn });
+    const message = aMessage({ eta: now + 1_000 });
+    expect(decide(message, task, view, now)).toMatchObject({ kind: 'hold', why: 'eta' });
+    expect(asked).toEqual([]);
+    expect(decide(message, task, view, now + 1_000)).toMatchObject({ kind: 'hold', why: 'rate limit' });
+    expect(asked).toEqual([now + 1_000]);
+  });
+
   it('holds a task until its turn, and parks it when too many wait here', () => {
     const until = now + 500;
     const view = aView({ nextTurn: (name) => (name === 'tasks.add' ? until : now) });
