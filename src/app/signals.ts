@@ -75,7 +75,8 @@ export class Signals implements ExecutionSignals {
   readonly afterSetupTaskLogger: Signal<unknown, LoggingNews & { logger: Logger }>;
   readonly beatInit: Signal<unknown, object>;
   readonly beatEmbeddedInit: Signal<unknown, object>;
-  readonly userPreloadOptions: Signal<unknown, { app: unknown; options: unknown }>;
+  /** The options before the command are read; its sender is the command's name. */
+  readonly userPreloadOptions: Signal<string, { app: unknown; options: Readonly<Record<string, unknown>> }>;
 
   constructor(log: () => Logger) {
     const signal = <Sender, Payload extends object>(name: string): Signal<Sender, Payload> => new Signal(name, log);

@@ -99,6 +99,7 @@ export async function loadCommandApp(
     ...(options.resultBackend === undefined ? {} : { resultBackend: options.resultBackend }),
   };
   app.settings.setFlags(flags);
+  await app.signals.userPreloadOptions.send(command.name(), { app, options: { ...options } });
   await app.loaded;
   await given.daemon?.enter(app.config, system);
   await given.onLoaded?.(app, location);

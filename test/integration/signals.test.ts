@@ -194,6 +194,23 @@ app.task('hello', () => 1);
   });
 });
 
+describe('user_preload_options', () => {
+  it('tells which command runs, with the options that any command takes', async () => {
+    await using project = await tempProject({
+      'tasks.mjs': `
+import { Celery } from 'celery-ts';
+export const app = new Celery('told');
+app.signals.userPreloadOptions.connect(({ app: told, options, sender }) => {
+  process.stderr.write(JSON.stringify([sender, told === app, options.app, options.broker]) + '\\n');
+});
+`,
+    });
+    const { code, stderr } = await project.run(['-b', 'amqp://elsewhere//', 'report', '-A', 'tasks']);
+    expect(code).toBe(0);
+    expect(stderr).toContain('["report",true,"tasks","amqp://elsewhere//"]');
+  });
+});
+
 describe('heartbeat_sent', () => {
   it('comes with each heartbeat of a worker', async () => {
     await using broker = await testBroker();
