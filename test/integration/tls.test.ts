@@ -5,13 +5,16 @@
 import { once } from 'node:events';
 import { chmodSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
+import { join } from 'node:path';
 import { createServer, type Server } from 'node:tls';
+import { BackendError, Celery } from 'celery-ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TlsOptions } from '../../src/amqp/index.ts';
 import { AccessRefused, ImproperlyConfigured, OperationalError } from '../../src/core/errors.ts';
 import { type Identity, lockedKey, makeCertificate } from '../support/certificates.ts';
 import { type TempProject, tempProject } from '../support/cli.ts';
 import { findRabbitServer, freePorts, type RabbitNode, startRabbitNode } from '../support/rabbitmq-node.ts';
+import { redisIsInstalled, startRedis } from '../support/redis.ts';
 import { reasonOf, World } from './amqp-support.ts';
 
 const authority = makeCertificate({ subject: 'authority', isAuthority: true });
@@ -208,5 +211,36 @@ describe.skipIf(findRabbitServer() === undefined)('a broker that asks for certif
     await worker.line(/trying again/, 30);
     worker.signal('SIGTERM');
     await worker.ended;
+  });
+});
+
+describe.skipIf(!redisIsInstalled)('results in a Redis that asks for certificates', () => {
+  it('are read with a certificate of ours, and not from a server nobody vouches for', async () => {
+    await using project = await tempProject({
+      'ca.pem': authority.cert,
+      'server.pem': server.cert,
+      'server.key': server.key,
+      'client.pem': client.cert,
+    });
+    const [port] = await freePorts(1);
+    const files = ['ca-cert', 'cert', 'key'].flatMap((name, at) => [
+      `--tls-${name}-file`,
+      join(project.folder, ['ca.pem', 'server.pem', 'server.key'][at] ?? ''),
+    ]);
+    await using _redis = await startRedis({ args: ['--tls-port', String(port), ...files] });
+    const settings = { resultBackend: `rediss://localhost:${port}/0`, resultStoreTimeout: 3 };
+    const ours = { ca: authority.cert, cert: join(project.folder, 'client.pem') };
+    await using trusting = new Celery('t', {
+      ...settings,
+      redisBackendUseSsl: { ...ours, key: lockedKey(client.key, 'open sesame'), passphrase: 'open sesame' },
+    });
+    expect(await trusting.AsyncResult('nobody').state()).toBe('PENDING');
+    await using python = new Celery('t', {
+      ...settings,
+      redisBackendUseSsl: { ssl_ca_certs: authority.cert, ssl_certfile: client.cert, ssl_keyfile: client.key },
+    });
+    expect(await python.AsyncResult('nobody').state()).toBe('PENDING');
+    await using wary = new Celery('t', { ...settings, redisBackendUseSsl: { cert: client.cert, key: client.key } });
+    expect(await reasonOf(wary.AsyncResult('nobody').state())).toBeInstanceOf(BackendError);
   });
 });

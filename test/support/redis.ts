@@ -30,7 +30,7 @@ export const redisIsInstalled: boolean = (process.env.PATH ?? '')
   .split(delimiter)
   .some((folder) => existsSync(join(folder, 'redis-server')));
 
-export async function startRedis(options: { password?: string } = {}): Promise<RedisServer> {
+export async function startRedis(options: { password?: string; args?: readonly string[] } = {}): Promise<RedisServer> {
   const port = await freePort();
   const url = `redis://${options.password === undefined ? '' : `:${options.password}@`}127.0.0.1:${port}/0`;
   let child: ChildProcess | undefined;
@@ -48,6 +48,7 @@ export async function startRedis(options: { password?: string } = {}): Promise<R
   const start = async (): Promise<void> => {
     const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir()];
     if (options.password !== undefined) args.push('--requirepass', options.password);
+    args.push(...(options.args ?? []));
     child = spawn('redis-server', args, { stdio: 'ignore' });
     child.unref();
     await until(async () => (await command('PING')) === 'PONG', { what: 'Redis to start', everyMs: 10 });

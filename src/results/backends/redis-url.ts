@@ -24,6 +24,7 @@ export interface RedisTls {
   readonly ca?: Buffer;
   readonly cert?: Buffer;
   readonly key?: Buffer;
+  readonly passphrase?: string;
 }
 
 /**
@@ -78,27 +79,31 @@ function tlsOf(url: URL, host: string, settings: BackendSettings): RedisTls | un
   const dictionary = isRecord(settings.redisBackendUseSsl) ? settings.redisBackendUseSsl : {};
   const isWanted = url.protocol === 'rediss:' || (settings.redisBackendUseSsl ?? false) !== false;
   if (!isWanted) return undefined;
-  const given = (key: string): string | undefined => {
-    const value = url.searchParams.get(key) ?? dictionary[key];
-    return value === undefined || value === null ? undefined : String(value);
+  const given = (...keys: readonly string[]): string | undefined => {
+    const key = keys.find((name) => url.searchParams.has(name) || (dictionary[name] ?? null) !== null);
+    return key === undefined ? undefined : String(url.searchParams.get(key) ?? dictionary[key]);
   };
   // Python's names for "do not check", as words and as the number of its enumeration.
-  const checks = (given('ssl_cert_reqs') ?? 'required').toLowerCase().replace(/^(verifymode\.)?cert_/, '');
+  const checks = (given('ssl_cert_reqs', 'cert_reqs') ?? 'required').toLowerCase().replace(/^(verifymode\.)?cert_/, '');
   if (!['required', 'optional', 'none', '0', '1', '2'].includes(checks)) {
     throw problem(`ssl_cert_reqs=${checks} is none of required, optional, none`);
   }
   return {
-    rejectUnauthorized: checks !== 'none' && checks !== '0',
+    rejectUnauthorized: checks !== 'none' && checks !== '0' && dictionary.rejectUnauthorized !== false,
     minVersion: 'TLSv1.2',
     ...(/^[\d.]+$|:/.test(host) ? {} : { servername: host }),
-    ...optional('ca', file(given('ssl_ca_certs'))),
-    ...optional('cert', file(given('ssl_certfile'))),
-    ...optional('key', file(given('ssl_keyfile'))),
+    ...optional('servername', given('servername')),
+    ...optional('ca', file(given('ssl_ca_certs', 'ca_certs', 'ca'))),
+    ...optional('cert', file(given('ssl_certfile', 'certfile', 'cert'))),
+    ...optional('key', file(given('ssl_keyfile', 'keyfile', 'key'))),
+    ...optional('passphrase', given('ssl_password', 'passphrase')),
   };
 }
 
+/** PEM, or the path of a PEM file. */
 function file(path: string | undefined): Buffer | undefined {
   if (path === undefined || path === '') return undefined;
+  if (path.includes('-----BEGIN ')) return Buffer.from(path);
   try {
     return readFileSync(path);
   } catch (error) {

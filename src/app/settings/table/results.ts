@@ -129,7 +129,7 @@ export const backends = {
   redisBackendUseSsl: shaped<boolean | Options | undefined>(
     'boolean | object',
     undefined,
-    "TLS of the Redis backend: true, or `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`, `ssl_cert_reqs` as in Python's client.",
+    "TLS of the Redis backend: true, or `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`, `ssl_cert_reqs` as in Python's client; or `ca`, `cert`, `key`, `passphrase`, `servername`.",
     // Held as written: the backend reads the same names from the query of its URL.
     (value) => (typeof tlsOptions(value) === 'boolean' ? tlsOptions(value) === true : Object(value)),
     { old: ['CELERY_REDIS_BACKEND_USE_SSL'] },
