@@ -57,9 +57,13 @@ export interface AutoscalerOptions extends AutoscaleBounds {
   readonly pool: Scalable;
   /** Tasks that were given to the pool and have not ended. */
   readonly reserved: () => number;
-  /** Default 30 s. Celery: the environment variable `AUTOSCALE_KEEPALIVE`. */
-  readonly keepaliveSeconds?: number | undefined;
   readonly system: System;
+}
+
+/** How long a pool keeps children without work: Celery's environment variable `AUTOSCALE_KEEPALIVE`, default 30 s. */
+function keepaliveSeconds(env: System['env']): number {
+  const seconds = Number(env.AUTOSCALE_KEEPALIVE);
+  return seconds > 0 ? seconds : 30;
 }
 
 /** Keeps a pool between its bounds. Celery: `celery.worker.autoscale:Autoscaler`. */
@@ -73,11 +77,11 @@ export class Autoscaler {
   #cancel: (() => void) | undefined;
 
   constructor(options: AutoscalerOptions) {
-    const { keepaliveSeconds = 30, max, min, system } = options;
+    const { max, min, system } = options;
     this.#options = options;
     this.#system = system;
     this.#log = system.log.child({ name: 'celery.worker.autoscale' });
-    this.#keepaliveMs = keepaliveSeconds * 1000;
+    this.#keepaliveMs = keepaliveSeconds(system.env) * 1000;
     this.#bounds = { max, min };
     this.#activeAt = system.monotonic();
   }

@@ -1,8 +1,10 @@
 /** Settings of workers, each by what it changes in a running one. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Celery, type CeleryConfig } from 'celery-ts';
 import { startBroker, startWorker } from 'celery-ts/testing';
 import { describe, expect, it } from 'vitest';
 import { testBroker } from '../support/broker.ts';
+import { tempProject } from '../support/cli.ts';
 import { until } from '../support/until.ts';
 
 describe('a worker', () => {
@@ -21,6 +23,56 @@ describe('a worker', () => {
     };
     expect(await ran({})).toEqual(['first', 'free']);
     expect(await ran({ workerDisableRateLimits: true })).toEqual(['first', 'second', 'free']);
+  });
+
+  it('holds tasks to the limits of the call, else to their own, else to taskTimeLimit and taskSoftTimeLimit', async () => {
+    await using broker = await testBroker();
+    await using app = new Celery('limits', {
+      brokerUrl: broker.url,
+      resultBackend: 'rpc://',
+      taskTimeLimit: 60,
+      taskSoftTimeLimit: 50,
+    });
+    const limits = app.task('plain', { bind: true }, ({ request }) => [request.timeLimit, request.softTimeLimit]);
+    const own = app.task('own', { bind: true, timeLimit: 40, softTimeLimit: 30 }, ({ request }) => [
+      request.timeLimit,
+      request.softTimeLimit,
+    ]);
+    const patient = app.task('patient', { bind: true }, ({ signal }) => sleep(30_000, undefined, { signal }));
+    await using _worker = await startWorker(app);
+    const timeout = 20;
+    expect(await (await limits.delay()).get({ timeout })).toEqual([60, 50]);
+    expect(await (await own.delay()).get({ timeout })).toEqual([40, 30]);
+    expect(await (await own.applyAsync([], { timeLimit: 20, softTimeLimit: 10 })).get({ timeout })).toEqual([20, 10]);
+    const ended = await patient.applyAsync([], { softTimeLimit: 0.1 });
+    await expect(ended.get({ timeout })).rejects.toMatchObject({ name: 'SoftTimeLimitExceeded' });
+  });
+
+  it('follows the number of tasks with --autoscale, whatever the pool is called, and shrinks after AUTOSCALE_KEEPALIVE', async () => {
+    await using broker = await testBroker();
+    await using project = await tempProject({
+      'tasks.ts': `
+        import { Celery } from 'celery-ts';
+        export const app = new Celery('scaled', { brokerUrl: process.env.CELERY_BROKER_URL, resultBackend: 'rpc://' });
+        app.task('pid', async () => { await new Promise((resolve) => setTimeout(resolve, 1000)); return process.pid; });`,
+    });
+    const env = { CELERY_BROKER_URL: broker.url, AUTOSCALE_KEEPALIVE: '2' };
+    const words = ['worker', '-A', 'tasks', '-P', 'processes', '-O', 'fair', '--autoscale', '3,1'];
+    await using worker = project.start(words, env);
+    await worker.line(/ready\./);
+    await using app = new Celery('client', { brokerUrl: broker.url, resultBackend: 'rpc://' });
+    const size = async (): Promise<unknown> => {
+      const replies = await app.control.inspect({ timeout: 10, limit: 1 }).stats();
+      return Object.values(replies ?? {}).map((stats) => ('autoscaler' in stats ? stats.autoscaler : stats))[0];
+    };
+    expect(await size()).toMatchObject({ current: 1, max: 3, min: 1 });
+    const sent = await Promise.all(Array.from({ length: 9 }, () => app.sendTask('pid')));
+    const pids = new Set(await Promise.all(sent.map((result) => result.get({ timeout: 60 }))));
+    expect(pids.size).toBe(3);
+    await until(async () => JSON.stringify(await size()).includes('"current":1'), {
+      what: 'the pool to shrink',
+      withinSeconds: 30,
+    });
   });
 
   it('answers remote control unless workerEnableRemoteControl is off, and works all the same', async () => {

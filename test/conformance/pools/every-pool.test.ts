@@ -116,6 +116,13 @@ describe.each(['prefork', 'threads', 'async', 'solo'])('the pool %s', (name) => 
     expect(await world.run('sleep', 1, { softTimeLimit: 5, timeLimit: 10 })).toMatchObject({ kind: 'succeeded' });
   });
 
+  it('starts the clock of a limit with the task, not while it waits', async () => {
+    await using world = await openWorld(name, { size: 1 });
+    world.submit('sleep', 900);
+    const waiting = world.submit('value', 1, { timeLimit: 0.8, softTimeLimit: 0.7 });
+    expect((await waiting.report).outcome).toMatchObject({ kind: 'succeeded' });
+  });
+
   it('ends a task at its hard limit, even one that never settles, and the slot is back within 1 s', async () => {
     await using world = await openWorld(name, { size: 1 });
     const at = performance.now();
