@@ -1,8 +1,9 @@
-/** `celery-ts call`: sends a task by name and prints its id. */
+/** `celery-ts call`: sends a task by name and prints its id, or its result. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { CallOptions } from '../../task/index.ts';
 import { type CommandContext, loadCommandApp, say } from '../context.ts';
 import type { DefineCommand } from '../program.ts';
+import { shown } from './result.ts';
 import { seconds } from './worker.ts';
 
 interface Options {
@@ -15,11 +16,13 @@ interface Options {
   readonly queue?: string;
   readonly exchange?: string;
   readonly routingKey?: string;
+  /** Seconds; true: without end. */
+  readonly wait?: number | true;
 }
 
 export const callCommand: DefineCommand = (context, run) =>
   new Command('call')
-    .description('send a task and print its id')
+    .description('send a task and print its id, or wait for its result')
     .argument('<name>', 'the registered name, tasks.add')
     .addOption(new Option('-a, --args <json>', 'arguments as a JSON list').argParser(jsonList).default([], '[]'))
     .addOption(
@@ -32,6 +35,7 @@ export const callCommand: DefineCommand = (context, run) =>
     .option('--queue <name>', 'send it to this queue instead of where its routes lead')
     .option('--exchange <name>', 'publish it to this exchange')
     .option('--routing-key <key>', 'publish it with this routing key')
+    .option('--wait [seconds]', 'wait for the result and print it instead of the id', seconds)
     .action((name: string, options: Options, command: Command) => run(call(context, name, options, command)));
 
 async function call(context: CommandContext, name: string, options: Options, command: Command): Promise<number> {
@@ -40,7 +44,8 @@ async function call(context: CommandContext, name: string, options: Options, com
   const callOptions: CallOptions = { kwargs, countdown, eta, expires, exchange, queue, routingKey, serializer };
   try {
     const result = await app.sendTask(name, args, callOptions);
-    say(context, result.id);
+    if (options.wait === undefined) say(context, result.id);
+    else say(context, shown(await result.get(options.wait === true ? {} : { timeout: options.wait })));
     return 0;
   } finally {
     await app.close();

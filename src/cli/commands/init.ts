@@ -53,7 +53,7 @@ async function init(context: CommandContext, folder: string, command: Command): 
   tell('docker-compose.yml', await writeNew(inFolder('docker-compose.yml'), compose));
   tell('package.json', await nameApp(inFolder('package.json')));
   say(context, '\nNext: npx celery-ts dev');
-  say(context, "and in another terminal: npx celery-ts call tasks.add --args '[1, 2]'");
+  say(context, "and in another terminal: npx celery-ts call tasks.add --args '[1, 2]' --wait");
   say(context, 'On RabbitMQ: docker compose up -d, then npx celery-ts worker -l INFO');
   return exitCodes.done;
 }

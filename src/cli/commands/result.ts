@@ -33,13 +33,14 @@ async function result(context: CommandContext, id: string, options: Options, com
     if (options.traceback === true) {
       await handle.get({ timeout: options.timeout, propagate: false });
       say(context, (await handle.traceback()) ?? '');
-    } else say(context, show(await handle.get({ timeout: options.timeout })));
+    } else say(context, shown(await handle.get({ timeout: options.timeout })));
     return 0;
   } finally {
     await app.close();
   }
 }
 
-function show(value: unknown): string {
+/** A text as it is, all else as JSON. */
+export function shown(value: unknown): string {
   return typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
 }
