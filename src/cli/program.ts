@@ -1,6 +1,7 @@
 /**
  * The command line as a tree: the global options, and a row for each command. A command is a file in `commands/`.
  */
+import type { EventEmitter } from 'node:events';
 import { Command, CommanderError, Option } from 'commander';
 import { redactText } from '../core/redact.ts';
 import { amqpCommand } from './commands/amqp.ts';
@@ -85,15 +86,7 @@ export function createProgram(
 /** What all commands have in common, those inside others too: `list bindings`. */
 function prepare(command: Command, context: CommandContext, path = command.name()): Command {
   configure(command, context, path);
-  for (const option of command.options) {
-    const name = `CELERY_${path}_${option.attributeName()}`;
-    option.env(
-      name
-        .replace(/([a-z])([A-Z])/g, '$1_$2')
-        .replace(/[ .-]/g, '_')
-        .toUpperCase(),
-    );
-  }
+  for (const option of command.options) readFromEnvironment(command, option, path);
   const [variable] = command.options.filter(({ hidden }) => !hidden).map(({ envVar }) => envVar);
   if (variable !== undefined) {
     command.addHelpText('after', `\nOptions may stand in the environment, too: ${variable}=… and the like.`);
@@ -131,6 +124,23 @@ function asOurs(text: string): string {
 }
 
 const globalHeading = 'Global options:';
+
+/** `CELERY_WORKER_CONCURRENCY=2`. Behind the command line; `0`, `no` and `false` set no flag. */
+function readFromEnvironment(command: Command, option: Option, path: string): void {
+  const name = `CELERY_${path}_${option.attributeName()}`;
+  option.env(
+    name
+      .replace(/([a-z])([A-Z])/g, '$1_$2')
+      .replace(/[ .-]/g, '_')
+      .toUpperCase(),
+  );
+  const isFlag = !option.required && !option.optional;
+  // commander asks for it when parsing, but listens only if it knew of the variable when the option was added.
+  command.on(`optionEnv:${option.name()}`, (value?: string) => {
+    if (isFlag && /^(|0|no|off|false)$/i.test(process.env[option.envVar ?? ''] ?? '')) return;
+    (command as unknown as EventEmitter).emit(`option:${option.name()}`, value); // which it is, untold by its types
+  });
+}
 
 function configure(command: Command, context: CommandContext, path = ''): Command {
   return command

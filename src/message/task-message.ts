@@ -176,7 +176,7 @@ export function encodeTask(task: OutgoingTask, codec: Codec): Envelope {
       priority: task.priority,
       correlationId: task.correlationId ?? task.id,
       replyTo: task.replyTo ?? '',
-      expiration: task.expirationMs === undefined ? undefined : String(Math.max(0, Math.floor(task.expirationMs))),
+      expiration: expirationOf(task.expirationMs),
     },
     headers,
     body: encoded.body,
@@ -465,4 +465,11 @@ function checkSize(body: Uint8Array, codec: Codec): void {
   if (body.length > most) {
     throw new DecodeError(`The body has ${body.length} bytes, more than the ${most} allowed (workerMaxBodyBytes).`);
   }
+}
+
+/** The longest that RabbitMQ takes, 49 days: what expires later is checked by the worker alone, by its header. */
+const longestExpirationMs = 2 ** 32 - 1;
+
+function expirationOf(ms: number | undefined): string | undefined {
+  return ms === undefined || ms > longestExpirationMs ? undefined : String(Math.max(0, Math.floor(ms)));
 }

@@ -1,10 +1,14 @@
 /** `celery-ts multi` and detached workers from the command line, on a broker; every process is ended by its pid. */
-import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chmod, chown, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { isAlive } from '../../src/core/process-identity.ts';
 import { testBroker } from '../support/broker.ts';
+import { root } from '../support/build.ts';
 import { type TempProject, tempProject } from '../support/cli.ts';
+import { Program } from '../support/process.ts';
 import { until } from '../support/until.ts';
 
 const tasks = `
@@ -142,6 +146,76 @@ describe('a detached worker', () => {
     expect(await readdir(join(project.folder, 'run'))).toEqual([]);
   }, 60_000);
 
+  it('outlives the terminal that it was started at, and is found again from the next one', async ({ skip }) => {
+    skip(!existsSync('/usr/bin/script'), 'needs script(1), which makes a terminal');
+    await using broker = await testBroker();
+    await using project = await tempProject({ 'tasks.mjs': tasks });
+    const env = { CELERY_BROKER_URL: broker.url };
+    await using _end = endAtScopeEnd(project, env, 'w1');
+    const bin = join(root, 'bin', 'celery-ts.js');
+    const start = `"${process.execPath}" "${bin}" multi start w1 -A tasks -P solo -l info ${files.join(' ')}; echo started; sleep 600`;
+    await using terminal = new Program('/usr/bin/script', ['-qec', start, '/dev/null'], { cwd: project.folder, env });
+    await terminal.line(/^started/, 60);
+    const pid = await pidOf(project, 'w1');
+    terminal.signal('SIGKILL'); // whoever holds the other end is gone: the kernel hangs the terminal up
+    await terminal.ended;
+    await project.run(['call', 'tasks.add', '-a', '[1, 2]', '-A', 'tasks'], env);
+    const log = join(project.folder, 'log', 'w1.log');
+    await until(async () => (await readFile(log, 'utf8')).includes('Task succeeded'), {
+      what: 'a task run',
+      withinSeconds: 30,
+    });
+    expect(await pidOf(project, 'w1')).toBe(pid);
+    expect((await project.run(['multi', 'stopwait', 'w1', ...files], env)).code).toBe(0);
+    expect([isAlive(pid), await readdir(join(project.folder, 'run'))]).toEqual([false, []]);
+  }, 90_000);
+
+  it('becomes another user with --uid and --gid, and its files are of that user and --umask', async ({ skip }) => {
+    const nobody = 65_534;
+    skip(process.getuid?.() !== 0, 'only root may become another user');
+    skip(!canRead(nobody), 'user nobody cannot read this folder');
+    await using broker = await testBroker();
+    await using project = await tempProject({ 'tasks.mjs': tasks });
+    await chmod(project.folder, 0o755);
+    for (const name of ['run', 'log']) {
+      await mkdir(join(project.folder, name));
+      await chown(join(project.folder, name), nobody, nobody);
+    }
+    const env = { CELERY_BROKER_URL: broker.url, HOME: '/nonexistent' };
+    await using _end = endAtScopeEnd(project, env, 'u1');
+    const identity = ['--uid', String(nobody), '--gid', String(nobody), '--umask', '027'];
+    const args = ['worker', '-A', 'tasks', '-c', '1', '-n', 'u1', '-l', 'INFO', '-D', ...identity, ...files];
+    const started = await project.run(args, env);
+    expect([started.code, started.stderr]).toEqual([0, '']);
+    const pid = await pidOf(project, 'u1');
+    expect((await stat(`/proc/${pid}`)).uid).toBe(nobody);
+    for (const file of ['run/u1.pid', 'log/u1.log']) {
+      const { gid, mode, uid } = await stat(join(project.folder, file));
+      expect([file, uid, gid, mode & 0o027]).toEqual([file, nobody, nobody, 0]);
+    }
+    await project.run(['call', 'tasks.add', '-a', '[1, 2]', '-A', 'tasks'], env);
+    const log = join(project.folder, 'log', 'u1.log');
+    await until(async () => (await readFile(log, 'utf8')).includes('Task succeeded'), {
+      what: 'a task run',
+      withinSeconds: 30,
+    });
+    process.kill(pid, 'SIGTERM');
+    await until(() => !isAlive(pid), { what: 'the end', withinSeconds: 30 });
+  }, 90_000);
+
+  it('names a user that is not there, and may become no other without being root', async ({ skip }) => {
+    await using project = await tempProject({ 'tasks.mjs': tasks });
+    for (const command of ['worker', 'beat']) {
+      const { code, stderr } = await project.run([command, '-A', 'tasks', '--uid', 'no-such-user']);
+      expect([command, code, stderr]).toEqual([command, 78, "Error: There is no user 'no-such-user' here.\n"]);
+    }
+    const octal = await project.run(['beat', '-A', 'tasks', '--umask', '9']);
+    expect([octal.code, octal.stderr]).toEqual([2, expect.stringMatching(/octal/)]);
+    skip(process.getuid?.() === 0, 'root may become anybody');
+    const other = await project.run(['worker', '-A', 'tasks', '--uid', '0']);
+    expect([other.code, other.stderr]).toEqual([77, expect.stringMatching(/Only root/)]);
+  }, 60_000);
+
   it.each(['worker', 'beat'])('%s: leaves with 73 for a log or pid file it may not write', async (command) => {
     await using project = await tempProject({ 'tasks.mjs': tasks });
     await writeFile(join(project.folder, 'precious'), 'precious');
@@ -159,3 +233,13 @@ describe('a detached worker', () => {
     expect(await readFile(join(project.folder, 'precious'), 'utf8')).toBe('precious');
   });
 });
+
+/** Whether a user can run what is built here. */
+function canRead(uid: number): boolean {
+  const { status } = spawnSync(process.execPath, [join(root, 'bin', 'celery-ts.js'), '--version'], {
+    uid,
+    gid: uid,
+    cwd: '/',
+  });
+  return status === 0;
+}

@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { CallOptions } from '../../task/index.ts';
 import { type CommandContext, loadCommandApp, say } from '../context.ts';
 import type { DefineCommand } from '../program.ts';
-import { shown } from './result.ts';
+import { printResult } from './result.ts';
 import { seconds } from './worker.ts';
 
 interface Options {
@@ -45,7 +45,7 @@ async function call(context: CommandContext, name: string, options: Options, com
   try {
     const result = await app.sendTask(name, args, callOptions);
     if (options.wait === undefined) say(context, result.id);
-    else say(context, shown(await result.get(options.wait === true ? {} : { timeout: options.wait })));
+    else await printResult(context, result, options.wait === true ? undefined : options.wait);
     return 0;
   } finally {
     await app.close();

@@ -1,7 +1,9 @@
 /** `celery-ts result`: waits for the result of a task and prints it. */
 import { Command } from 'commander';
 import { ImproperlyConfigured } from '../../core/errors.ts';
+import type { AsyncResult } from '../../results/index.ts';
 import { type CommandContext, loadCommandApp, say } from '../context.ts';
+import { CommandError } from '../exit-codes.ts';
 import type { DefineCommand } from '../program.ts';
 import { seconds } from './worker.ts';
 
@@ -33,14 +35,26 @@ async function result(context: CommandContext, id: string, options: Options, com
     if (options.traceback === true) {
       await handle.get({ timeout: options.timeout, propagate: false });
       say(context, (await handle.traceback()) ?? '');
-    } else say(context, shown(await handle.get({ timeout: options.timeout })));
+    } else await printResult(context, handle, options.timeout);
     return 0;
   } finally {
     await app.close();
   }
 }
 
+/** Waits and prints; a task that failed is told as an error, whoever's it is. @throws {CommandError} 1 */
+export async function printResult(
+  context: CommandContext,
+  handle: AsyncResult<unknown>,
+  timeout: number | undefined,
+): Promise<void> {
+  const value = await handle.get({ timeout, propagate: false });
+  if (await handle.successful()) return say(context, shown(value));
+  const why = value instanceof Error ? `${value.name}: ${value.message}` : shown(value);
+  throw new CommandError(`The task ended as ${await handle.state()}: ${why}`);
+}
+
 /** A text as it is, all else as JSON. */
-export function shown(value: unknown): string {
+function shown(value: unknown): string {
   return typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
 }
