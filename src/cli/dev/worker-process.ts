@@ -48,6 +48,7 @@ export class WorkerProcess {
     }
     this.ended = new Promise((resolve, reject) => {
       const end = (code: number | null, signal: NodeJS.Signals | null): void => {
+        if (this.#hasEnded) return;
         this.#hasEnded = true;
         this.#killGroup();
         resolve({ code: code ?? undefined, signal: signal ?? undefined });
