@@ -1,6 +1,7 @@
 /** A celery-ts worker on a queue that is full already: from the first body to the last. */
 import { join } from 'node:path';
 import { connect } from 'amqplib';
+import { until } from '../../test/support/until.ts';
 import { type Bench, dropQueue, type Row, rateOf, ratePerSecond, root, type Tally, workThrough } from '../measure.ts';
 import { pythonPrefork } from './python.ts';
 import { rawConsume } from './raw-consume.ts';
@@ -58,13 +59,13 @@ async function work(
   }
 }
 
-/** While somebody listens to all events, as Flower does; a text when fewer came than the tasks must have caused. */
+/** While somebody listens to all events, as Flower does. @throws when fewer came than the tasks must have caused. */
 async function listened(bench: Bench, run: () => Promise<number | string>): Promise<number | string> {
   const connection = await connect(bench.brokerUrl);
   try {
     const channel = await connection.createChannel();
     await channel.assertExchange('celeryev', 'topic', { durable: true });
-    const { queue } = await channel.assertQueue('', { exclusive: true, autoDelete: true, messageTtl: 5_000 });
+    const { queue } = await channel.assertQueue('', { exclusive: true, autoDelete: true });
     await channel.bindQueue(queue, 'celeryev', '#');
     let heard = 0;
     const count = (body: Buffer): void => {
@@ -73,9 +74,8 @@ async function listened(bench: Bench, run: () => Promise<number | string>): Prom
     await channel.consume(queue, (message) => message !== null && count(message.content), { noAck: true });
     const rate = await run();
     const told = bench.count * 3;
-    return typeof rate === 'string' || heard >= told
-      ? rate
-      : `${heard} events came, ${told} tell of ${bench.count} tasks`;
+    await until(() => typeof rate === 'string' || heard >= told, { what: `${told} events of ${bench.count} tasks` });
+    return rate;
   } finally {
     await connection.close();
   }

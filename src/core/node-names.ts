@@ -8,7 +8,10 @@ export function nodeName(name: string, hostname: string): string {
   return name.includes('@') ? name : `${name}@${hostname}`;
 }
 
-/** `%h` the whole node name's host, `%n` the name, `%d` the domain, `%i` and `%I` the pool process, `%%` a percent sign. */
+/**
+ * `%h` the whole host, `%n` the name, `%d` the domain, `%i` and `%I` the pool process (0 and nothing in the main one),
+ * `%%` a percent sign.
+ */
 export function expandNodeName(
   text: string,
   given: { readonly hostname: string; readonly name?: string | undefined; readonly index?: number | undefined },
@@ -19,8 +22,8 @@ export function expandNodeName(
     h: given.hostname,
     n: given.name ?? first,
     d: domain.join('.'),
-    i: given.index === undefined ? '' : String(given.index),
-    I: given.index === undefined ? '' : `-${given.index}`,
+    i: String(given.index ?? 0),
+    I: given.index === undefined || given.index === 0 ? '' : `-${given.index}`,
   };
   return text.replace(/%([%hndiI])/g, (_, letter: string) => values[letter] ?? '');
 }
@@ -31,7 +34,8 @@ export function expandNodeName(
  */
 export function workerNodeName(given: string | undefined, hostname: string): string {
   const expanded = expandNodeName(given ?? 'celery', { hostname });
-  const full = nodeName(expanded.startsWith('@') ? `celery${expanded}` : expanded, hostname);
+  const named = expanded.startsWith('@') ? `celery${expanded}` : expanded;
+  const full = nodeName(named.endsWith('@') ? named.slice(0, -1) : named, hostname); // `%n@%d` where there is no domain
   if (!/^[A-Za-z0-9_.@-]+$/.test(full)) {
     throw new ImproperlyConfigured(`A node name may have letters, digits and _ . - @ only; '${full}' has others.`);
   }
