@@ -81,7 +81,17 @@ export {
   timeValue,
   uuidValue,
 } from './message/index.ts';
-export { AsyncResult, EagerResult, GroupResult } from './results/index.ts';
+export {
+  AbortableAsyncResult,
+  AsyncResult,
+  allowJoinResult,
+  BlockingJoinError,
+  deniedJoinResult,
+  EagerResult,
+  GroupResult,
+  ResultSet,
+  resultFromTuple,
+} from './results/index.ts';
 export {
   type CatchUp,
   type CrontabOptions,

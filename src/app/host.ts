@@ -7,7 +7,7 @@ import { decodeOptions, encodeOptions, mergeOptions, type SignatureMap } from '.
 import type { Publication } from '../core/envelope.ts';
 import { nodeSystem, type System } from '../core/system.ts';
 import type { ExecutionHost } from '../execution/index.ts';
-import { type Codec, createErrorRegistry, type ErrorRegistry } from '../message/index.ts';
+import { type Codec, createErrorRegistry, type ErrorRegistry, encodeResult } from '../message/index.ts';
 import {
   type AnyResult,
   type AsyncResult,
@@ -259,6 +259,17 @@ export abstract class AppHost implements TaskHost, ResultHost {
       prepareMessage: (message, address) => composeMessage(app.composer, message, address),
       isAborted: (taskId) => app.isAborted(taskId),
     };
+  }
+
+  /** @internal Stores a state as a worker would: what `AbortableAsyncResult.abort` asks for. */
+  async storeState(taskId: string, state: string, result: unknown): Promise<void> {
+    const backend = await this.backend();
+    const form = {
+      form: backend.form === 'rpc' ? 'rpc' : 'document',
+      serializer: this.config.resultSerializer,
+    } as const;
+    const encoded = encodeResult({ taskId, state, result }, form, this.codec);
+    await backend.store(encoded, { replyTo: undefined, correlationId: taskId });
   }
 
   /** @internal */

@@ -1,5 +1,7 @@
 /** `rpc://` on the wire: the queue, the messages, and what survives a lost connection. */
 import { connect } from 'amqplib';
+import { Celery, TimeoutError } from 'celery-ts';
+import { startWorker } from 'celery-ts/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { deleteQueue, inspectQueue } from '../../src/amqp/index.ts';
 import { createCodec, encodeResult } from '../../src/message/index.ts';
@@ -163,4 +165,16 @@ describe('a result over rpc://', () => {
     expect(pair.logger.find('A result cannot be read').length).toBeGreaterThanOrEqual(5);
     await backend.close();
   });
+});
+
+it('is for the app that sent the task, as often as it asks: another one that knows the id learns nothing', async () => {
+  const settings = { brokerUrl: broker.url, resultBackend: 'rpc://' };
+  await using app = new Celery('asks', settings);
+  await using other = new Celery('knows', settings);
+  app.task('one', () => 1);
+  await using _worker = await startWorker(app);
+  const result = await app.sendTask('one');
+  expect([await result.get({ timeout: 10 }), await app.AsyncResult(result.id).get({ timeout: 10 })]).toEqual([1, 1]);
+  expect(await other.AsyncResult(result.id).state()).toBe('PENDING');
+  await expect(other.AsyncResult(result.id).get({ timeout: 0.2 })).rejects.toThrow(TimeoutError);
 });
