@@ -22,7 +22,7 @@ export {
   type ScheduleStore,
   type StoreTerm,
 } from './beat/index.ts';
-export { Signature } from './canvas/index.ts';
+export { Signature, type SignatureOptions } from './canvas/index.ts';
 export { StartStopStep, Step } from './core/bootsteps.ts';
 export {
   AccessRefused,

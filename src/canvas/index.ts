@@ -8,3 +8,4 @@ export {
   type SignatureParts,
   toSignatureMap,
 } from './signature.ts';
+export type { SignatureOptions } from './signature-options.ts';

@@ -3,6 +3,7 @@
  * (celery-protocol.md section 7). Immutable data; every change gives a new signature.
  */
 import type { AsyncResult } from '../results/index.ts';
+import type { SignatureOptions } from './signature-options.ts';
 
 /** The map of the wire. Option names are Celery's, in snake_case. */
 export interface SignatureMap {
@@ -74,7 +75,7 @@ export class Signature<Args extends unknown[] = unknown[], Given extends unknown
   }
 
   /** A copy with more options (seconds and dates, as in `applyAsync`), or made immutable. Celery: `set`. */
-  set(options: object & { immutable?: boolean }): Signature<Args, Given, Result> {
+  set(options: SignatureOptions & { readonly immutable?: boolean }): Signature<Args, Given, Result> {
     const { immutable, ...rest } = options;
     return this.#with({
       options: { ...this.#map.options, ...this.#host.encodeOptions(rest) },
@@ -83,7 +84,7 @@ export class Signature<Args extends unknown[] = unknown[], Given extends unknown
   }
 
   /** A copy with these arguments in front and these options over its own. Celery: `clone`. */
-  clone(args: readonly unknown[] = [], options: object = {}): Signature<Args, unknown[], Result> {
+  clone(args: readonly unknown[] = [], options: SignatureOptions = {}): Signature<Args, unknown[], Result> {
     return this.#with({
       args: this.#map.immutable ? this.#map.args : [...args, ...this.#map.args],
       options: { ...this.#map.options, ...this.#host.encodeOptions(options) },

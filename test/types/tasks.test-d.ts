@@ -1,5 +1,14 @@
 import { describe, expectTypeOf, it } from 'vitest';
-import { type AsyncResult, type BoundTask, Celery, currentTask, sharedTask, TaskBase } from '../../src/index.ts';
+
+import {
+  type AsyncResult,
+  type BoundTask,
+  type CallOptions,
+  Celery,
+  currentTask,
+  sharedTask,
+  TaskBase,
+} from '../../src/index.ts';
 
 const app = new Celery('types');
 
@@ -138,5 +147,18 @@ describe('settings', () => {
     // @ts-expect-error Did you mean 'taskAcksLate'?
     app.conf.taskAckLate = true;
     app.conf.taskAcksLate = true;
+  });
+});
+
+describe('the options of a signature', () => {
+  const add = app.task('tasks.add', (x: number, y: number) => x + y);
+
+  it('are those of a call, by their names and types', () => {
+    expectTypeOf<SignatureOptions>().toExtend<CallOptions>();
+    add.s(1).set({ queue: 'mail', countdown: 10, immutable: true });
+    // @ts-expect-error there is no such option
+    add.s(1).set({ quue: 'mail' });
+    // @ts-expect-error seconds are a number
+    add.s(1).set({ countdown: '10' });
   });
 });
