@@ -3,6 +3,7 @@
  * printed, answered, published and served read through for them.
  */
 import { connect } from 'amqplib';
+import { Celery } from 'celery-ts';
 import { startBroker } from 'celery-ts/broker';
 import { describe, expect, it } from 'vitest';
 import { lockedKey, newKey } from '../support/certificates.ts';
@@ -38,6 +39,7 @@ export const app = new Celery('tasks', {
   s3SecretAccessKey: '${canary(16)}',
   elasticsearchRetryOnTimeout: false,
   workerHealthPort: Number(HEALTH),
+  shutdownTimeout: 2,
   workerSendTaskEvents: true,
   taskSendSentEvent: true,
 });
@@ -97,17 +99,20 @@ describe('secrets', () => {
         return `${code} ${stdout}`;
       };
       expect(await run('call', '-A', 'tasks', 'tasks.add', '--args', '[1, 2]')).toMatch(/^0 /);
-      expect(await run('call', '-A', 'tasks', 'tasks.fail')).toMatch(/^0 /);
-      expect(await run('call', '-A', 'tasks', 'tasks.stray')).toMatch(/^0 /);
+      await using sender = new Celery('sender', { brokerUrl: address.href });
+      for (const name of ['tasks.fail', 'tasks.stray']) await sender.sendTask(name);
       await worker.line(/Task succeeded/, 30);
       await until(() => events.split('task-failed').length >= 3, { what: 'both failures', withinSeconds: 30 });
 
-      expect(await run('report', '-A', 'tasks')).toMatch(/^0 .*redis_password/s);
-      expect(await run('inspect', '-A', 'tasks', 'conf', '-j')).toMatch(
-        /^0 .*securityKeyPassword|security_key_password/s,
-      );
-      expect(await run('inspect', '-A', 'tasks', 'report')).toMatch(/^0 /);
-      expect(await run('inspect', '-A', 'tasks', 'stats')).toMatch(/^0 /);
+      const answers = await Promise.all([
+        run('report', '-A', 'tasks'),
+        run('inspect', '-A', 'tasks', 'conf', '-j'),
+        run('inspect', '-A', 'tasks', 'report'),
+        run('inspect', '-A', 'tasks', 'stats'),
+      ]);
+      expect(answers.map((answer) => answer.slice(0, 2))).toEqual(['0 ', '0 ', '0 ', '0 ']);
+      expect(answers[0]).toContain('redis_password');
+      expect(answers[1]).toMatch(/security_?key_?password/i);
       for (const path of ['livez', 'readyz', 'metrics', 'else']) {
         seen[`/${path}`] = await (await fetch(`http://127.0.0.1:${health}/${path}?token=${canary(20)}`)).text();
       }
