@@ -12,7 +12,8 @@ export interface Terminal {
 }
 
 const enter = '\u001b[?1049h\u001b[?25l\u001b[?7l\u001b[2J';
-const leave = '\u001b[?7h\u001b[?25h\u001b[?1049l';
+// Emptied first: tmux 3.3 shows what is left on it when the window has another size by now.
+const leave = '\u001b[2J\u001b[H\u001b[?7h\u001b[?25h\u001b[?1049l';
 
 export class Painter {
   readonly #terminal: Terminal;
