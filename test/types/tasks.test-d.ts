@@ -6,6 +6,7 @@ import {
   type CallOptions,
   Celery,
   currentTask,
+  type SignatureOptions,
   sharedTask,
   TaskBase,
 } from '../../src/index.ts';
