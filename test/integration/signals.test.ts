@@ -69,6 +69,7 @@ task('ignore', () => { throw new Ignore('no'); });
 task('reject', () => { throw new Reject('no'); });
 task('spin', () => { for (;;); }, { timeLimit: 0.3 });
 task('die', () => process.exit(3), { rejectOnWorkerLost: false });
+task('told', (self, id) => note('errback', id));
 task('broken', () => 1, { onSuccess: () => { throw new Error('hook broke'); } });
 `;
 
@@ -138,6 +139,9 @@ describe('the signals of a worker', () => {
     expect(await run('ignore', 'task_postrun')).toEqual([...start, 'task_postrun IGNORED']);
     expect(await run('reject', 'task_failure')).toEqual([...start, 'task_postrun REJECTED', 'task_failure Reject 2']);
     expect(await run('spin', 'task_failure')).toEqual([...start, 'task_failure TimeLimitExceeded 2']);
+    for (const name of ['spin', 'die']) {
+      expect(await run(name, 'errback', { linkError: app.signature('told') })).toContain('errback');
+    }
     expect(await run('die', 'task_failure')).toEqual([...start, 'task_failure WorkerLostError 2']);
     expect(await run('broken', 'task_postrun')).toEqual([
       ...start,

@@ -8,6 +8,7 @@
  */
 import type { Delivery } from '../../amqp/index.ts';
 import type { Celery } from '../../app/index.ts';
+import type { Publication } from '../../core/envelope.ts';
 import {
   type CeleryError,
   DecodeError,
@@ -19,7 +20,13 @@ import {
 } from '../../core/errors.ts';
 import type { Logger, System } from '../../core/system.ts';
 import type { EventDispatcher } from '../../events/index.ts';
-import type { EncodedResult, Outcome, Report, RunListener } from '../../execution/index.ts';
+import {
+  afterFailure,
+  type EncodedResult,
+  type Outcome,
+  type Report,
+  type RunListener,
+} from '../../execution/index.ts';
 import { decodeTaskBody, type TaskBody, type TaskMessage, toOutgoing } from '../../message/index.ts';
 import { announceOutcome, announces } from '../announce.ts';
 import { logOutcome } from '../outcome-log.ts';
@@ -167,11 +174,13 @@ export class Runs {
     const outcome = this.#verdict(request, report.outcome);
     const own = this.#ownResults(request, outcome);
     const results = own.length === 0 ? report.results : [...report.results, ...own];
-    if (report.publications.length === 0 && results.length === 0 && outcome.kind !== 'lost') {
+    const hasFailed = this.#failureOf(request, outcome) !== undefined;
+    const publications = hasFailed ? [...report.publications, ...this.#errbacks(request)] : report.publications;
+    if (publications.length === 0 && results.length === 0 && outcome.kind !== 'lost') {
       this.#close(request, outcome, this.#settlement(request, outcome));
       return;
     }
-    this.#given.results.track(this.#finish(request, { ...report, outcome, results }));
+    this.#given.results.track(this.#finish(request, { outcome, publications, results }));
   }
 
   /** What the pool was told to end because the connection was lost was not revoked: it is given back. */
@@ -246,6 +255,24 @@ export class Runs {
     const { exchange, routingKey } = info;
     const publication = app.executionHost('none').prepareMessage(again, { exchange, routingKey });
     if (publication !== undefined) await app.publish(publication);
+  }
+
+  /** The error callbacks of a task that failed without its body telling so. */
+  #errbacks({ delivery, id, message, task }: Request): readonly Publication[] {
+    const { app, system } = this.#given;
+    const { body, properties } = delivery.envelope;
+    try {
+      const { embed } = decodeTaskBody(message.headers, properties, body, app.codec);
+      if (embed.errbacks === undefined || embed.errbacks.length === 0) return [];
+      const host = app.executionHost('none');
+      const priority = host.inheritsPriority ? message.priority : undefined;
+      const ancestry = { parentId: id, rootId: message.rootId ?? id, priority, newId: () => system.newId() };
+      const { calls } = afterFailure(embed.errbacks, id, ancestry);
+      return calls.flatMap((call) => host.prepareCall(call) ?? []);
+    } catch (error) {
+      this.#log.error({ err: error, task: task.name, taskId: id }, 'The error callbacks of a task cannot be called');
+      return [];
+    }
   }
 
   /** Results of outcomes that no body could report. */
