@@ -1,7 +1,7 @@
 /** Settings of workers, each by what it changes in a running one. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Celery, type CeleryConfig } from 'celery-ts';
-import { startBroker, startWorker } from 'celery-ts/testing';
+import { startWorker } from 'celery-ts/testing';
 import { describe, expect, it } from 'vitest';
 import { testBroker } from '../support/broker.ts';
 import { tempProject } from '../support/cli.ts';
@@ -91,29 +91,6 @@ describe('a worker', () => {
     };
     expect(await answers(true)).toEqual([true]);
     expect(await answers(false)).toEqual([]);
-  });
-
-  it('fetches beyond its window for tasks that it holds as far as workerEtaTaskLimit, give or take a step', async () => {
-    const held = async (workerEtaTaskLimit: number | null): Promise<number> => {
-      await using broker = await startBroker();
-      await using app = new Celery('held', {
-        brokerUrl: broker.url,
-        taskDelayedDelivery: 'worker',
-        workerPrefetchMultiplier: 1,
-        workerEtaTaskLimit,
-        taskIgnoreResult: true,
-      });
-      app.task('later', () => undefined);
-      for (let count = 0; count < 60; count += 1) await app.sendTask('later', [], { countdown: 3_600 });
-      await using _worker = await startWorker(app, { concurrency: 2 });
-      const fetched = (): number => broker.stats().queues.find(({ name }) => name === 'celery')?.unacknowledged ?? 0;
-      const wanted = workerEtaTaskLimit === null ? 60 : 2 + workerEtaTaskLimit;
-      await until(() => fetched() >= wanted, { what: `${wanted} messages` });
-      await app.control.ping({ timeout: 0.5 }); // time for what would come on top
-      return fetched();
-    };
-    expect(await held(8)).toBeLessThanOrEqual(2 + 8 * 1.5 + 1);
-    expect(await held(null)).toBe(60);
   });
 
   it('tells its events on eventExchange in the form of eventSerializer, and task-sent with taskSendSentEvent', async () => {

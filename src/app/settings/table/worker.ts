@@ -88,7 +88,7 @@ export const worker = {
   workerEtaTaskLimit: optional(
     count(
       undefined,
-      'How far tasks with an eta may raise the prefetch count, give or take half of it. Unset: 10,000.',
+      'How far messages held for their eta may raise the prefetch count, all in all. Unset: by 10,000.',
       {
         old: ['CELERYD_ETA_TASK_LIMIT'],
       },
