@@ -102,6 +102,7 @@ export const nemesis: Scenario = {
       await world.drained(60);
       const drainedSeconds = seconds(performance.now() - healedAt);
       await world.emptied(60); // what frozen connections held comes back when the broker has given them up
+      await stage.worker.line(/ ready\.$/, patience(60));
       await sleep(2_000 * heartbeat); // half a frame may still wait for the next bytes of a quiet connection
       await world.stopWarmly(stage.worker);
       expect(world.verdict().confirmed).toBeGreaterThan(0);

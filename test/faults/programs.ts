@@ -11,6 +11,8 @@ import { Celery } from 'celery-ts';
 
 const { env } = process;
 const note = (kind, id) => appendFileSync(env.LEDGER, kind + ' ' + id + ' ' + process.pid + ' ' + Date.now() + '\\n');
+const began = ({ request: { id, redelivered } }) =>
+  appendFileSync(env.LEDGER, ['start', id, process.pid, Date.now(), Number(redelivered)].join(' ') + '\\n');
 export const app = new Celery('faults', {
   brokerUrl: env.BROKER_URL,
   taskDefaultQueue: 'work',
@@ -23,28 +25,28 @@ export const app = new Celery('faults', {
 });
 const task = (name, body, options = {}) => app.task(name, { bind: true, ...options }, body);
 task('record', async (self, ms) => {
-  note('start', self.request.id);
+  began(self);
   if (ms > 0) await sleep(ms);
   note('end', self.request.id);
   return ms;
 });
 task('gate', async (self) => {
-  note('start', self.request.id);
+  began(self);
   while (!existsSync('open')) await sleep(20);
   note('end', self.request.id);
 });
 task('spin', (self, ms) => {
-  note('start', self.request.id);
+  began(self);
   for (const until = Date.now() + ms; Date.now() < until; );
   note('end', self.request.id);
 });
 task('twice', (self) => {
-  note('start', self.request.id);
+  began(self);
   if (self.request.retries < 2) throw self.retry({ countdown: 0 });
   note('end', self.request.id);
 }, { maxRetries: 2 });
 task('poison', (self) => {
-  note('start', self.request.id);
+  began(self);
   process.kill(process.pid, 'SIGKILL');
 });
 `;
@@ -97,6 +99,13 @@ def note(kind, task_id):
     os.write(handle, line.encode())
     os.close(handle)
 
+def began(task):
+    again = int(bool((task.request.delivery_info or {}).get("redelivered")))
+    line = f"start {task.request.id} {os.getpid()} {int(time.time() * 1000)} {again}\\n"
+    handle = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(handle, line.encode())
+    os.close(handle)
+
 app = Celery("faults", broker=os.environ["BROKER_URL"], backend=os.environ.get("RESULT_BACKEND"))
 app.conf.update(
     task_default_queue="work",
@@ -114,21 +123,21 @@ if os.environ.get("QUEUE_TYPE") == "quorum":
 
 @app.task(name="record", bind=True)
 def record(self, ms, *_):
-    note("start", self.request.id)
+    began(self)
     time.sleep(ms / 1000)
     note("end", self.request.id)
     return ms
 
 @app.task(name="twice", bind=True, max_retries=2)
 def twice(self, *_):
-    note("start", self.request.id)
+    began(self)
     if self.request.retries < 2:
         raise self.retry(countdown=0)
     note("end", self.request.id)
 
 @app.task(name="poison", bind=True)
 def poison(self, *_):
-    note("start", self.request.id)
+    began(self)
     os.kill(os.getpid(), 9)
 `;
 

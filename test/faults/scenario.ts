@@ -62,7 +62,7 @@ export function suite<B extends Broker & Closable>(
       for (const scenario of wanted) {
         const title = `${scenario.fault}: ${scenario.promise}`;
         it(title, {
-          timeout: isFull ? 600_000 : against === 'celery' ? 400_000 : 120_000,
+          timeout: isFull ? 600_000 : against === 'celery' ? 400_000 : 180_000,
           concurrent: options.atOnce,
         }, async () => {
           if (broker === undefined) throw new Error('There is no broker.');
