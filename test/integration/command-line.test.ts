@@ -1,4 +1,5 @@
 /** Options of the command line, each by its effect: what `call` publishes, what `result` prints, where settings come from. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'amqplib';
 import { Celery } from 'celery-ts';
@@ -179,4 +180,45 @@ describe('output that nobody reads', () => {
     await using shell = new Program('bash', ['-c', pipeline], { cwd: project.folder });
     expect(await shell.ended).toMatchObject({ stdout: expect.stringMatching(/ hello\n0\n$/), stderr: '' });
   }, 60_000);
+});
+
+describe('celery-ts worker', () => {
+  it('does what its options say', async () => {
+    await using broker = await testBroker();
+    const more = "import { app } from './tasks.mjs';\napp.task('more.task', () => 1);\n";
+    const queues = "app.conf.taskQueues = [{ name: 'celery' }, { name: 'left' }].map(({ name }) => new Queue(name));";
+    await using project = await tempProject({
+      'tasks.mjs': `${tasks.replace('{ Celery }', '{ Celery, Queue }')}${queues}\n`,
+      'more.mjs': more,
+    });
+    const env = { CELERY_BROKER_URL: broker.url, CELERY_WORKER_MAX_TASKS_PER_CHILD: '77', CELERY_WORKER_BEAT: 'no' };
+    await project.run(['call', 'tasks.add', '-a', '[1, 2]', '-A', 'tasks'], env); // purged
+    const pool = ['-P', 'prefork', '-c', '1', '--autoscale', '2,1', '--max-memory-per-child', '500000', '-O', 'fair'];
+    const limits = ['--time-limit', '50', '--soft-time-limit', '40', '--prefetch-multiplier', '3', '-S', 'state.json'];
+    const others = ['--without-gossip', '--without-mingle', '--without-heartbeat', '--heartbeat-interval', '5'];
+    const work = ['-n', 'special@%h', '-I', 'more', '-X', 'left', '--purge', '-E', '-l', 'INFO'];
+    await using worker = project.start(['worker', '-A', 'tasks', ...pool, ...limits, ...others, ...work], env);
+    await worker.line(/special@\S+ ready\./, 40);
+    expect(worker.stdout).toMatch(/more\.task/);
+    expect(worker.stdout).toMatch(/task events: +ON/);
+    expect(await broker.depth('left')).toBeUndefined();
+    const asked = await project.run(
+      ['inspect', 'conf', '-j', '-t', '20', '-d', worker.stdout.match(/special@\S+/)?.[0] ?? '', '-A', 'tasks'],
+      env,
+    );
+    const [conf] = Object.values(JSON.parse(asked.stdout) as Record<string, Record<string, unknown>>);
+    expect(conf).toMatchObject({
+      worker_concurrency: 1,
+      worker_pool: 'prefork',
+      worker_prefetch_multiplier: 3,
+      worker_max_tasks_per_child: 77,
+      worker_max_memory_per_child: 500_000,
+      task_time_limit: 50,
+      task_soft_time_limit: 40,
+      worker_send_task_events: true,
+    });
+    expect((await worker.stop()).code).toBe(0);
+    expect(worker.output).not.toMatch(/Task received/);
+    expect(existsSync(join(project.folder, 'state.json'))).toBe(true);
+  }, 90_000);
 });

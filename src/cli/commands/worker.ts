@@ -23,6 +23,7 @@ interface Options extends DaemonOptions {
   readonly excludeQueues?: readonly string[];
   readonly include?: readonly string[];
   readonly purge?: boolean;
+  readonly discard?: boolean;
   readonly concurrency?: number;
   readonly pool?: string;
   readonly asyncSlots?: number;
@@ -54,7 +55,8 @@ export const workerCommand: DefineCommand = (context, run) =>
       .option('-Q, --queues <names>', 'queues to consume, comma separated; also ones that are not configured', list)
       .option('-X, --exclude-queues <names>', 'configured queues not to consume, comma separated', list)
       .option('-I, --include <modules>', 'more modules to import, comma separated', list)
-      .option('--purge, --discard', 'empty the queues first, without asking')
+      .option('--purge', 'empty the queues first, without asking')
+      .addOption(new Option('--discard', 'the same').hideHelp())
       .option(
         '-c, --concurrency <count>',
         'tasks at a time: children, threads or slots; the number of processors by default',
@@ -133,7 +135,7 @@ async function runWorker(context: CommandContext, options: Options, command: Com
         location,
         flags,
         selection: { only: options.queues, except: options.excludeQueues },
-        purge: options.purge,
+        purge: options.purge ?? options.discard,
         autoscale: options.autoscale,
         concurrency: app.config.workerConcurrency ?? context.dev?.concurrency,
         features: {
