@@ -59,7 +59,10 @@ describe('a recorded task message', () => {
         ),
         codec,
       );
-      expect(wireProperties(again)).toEqual(each.properties);
+      // Python sends expirations that RabbitMQ refuses, above 2^32 - 1 ms: ours are left to the worker.
+      const isSendable = Number(expirationMs ?? 0) < 2 ** 32;
+      const { expiration: _expiration, ...others } = each.properties;
+      expect(wireProperties(again)).toEqual(isSendable ? each.properties : others);
       expect(withoutNewHeaders(each, again.headers)).toEqual(each.headers);
       expect(readBack(again)).toEqual(readBack(each.envelope));
     },
