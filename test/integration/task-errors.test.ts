@@ -114,8 +114,11 @@ describe.each([
     return told as Error & Record<string, unknown>;
   };
 
-  /** What steers a run, what has a test of its own, and what a schedule throws, which is no error of a task. */
-  const others = ['Retry', 'Ignore', 'Reject', 'TaskPredicate', 'RemoteTaskError', 'NonErrorThrown', 'ScheduleError'];
+  /** What steers a run, what has a test of its own, what a schedule throws, and what travels as Python's RuntimeError. */
+  const others = [
+    ...['Retry', 'Ignore', 'Reject', 'TaskPredicate', 'RemoteTaskError', 'NonErrorThrown'],
+    ...['ScheduleError', 'BlockingJoinError'],
+  ];
   const tree = Object.entries(errors).flatMap(([name, value]) =>
     typeof value === 'function' && value.prototype instanceof Error && !others.includes(name) ? [name] : [],
   );
