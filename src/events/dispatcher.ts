@@ -117,18 +117,20 @@ export class EventDispatcher {
    * A `blind` event leaves the logical clock alone. Celery: `EventDispatcher.send`.
    */
   send(type: string, fields: Readonly<Record<string, unknown>> = {}, options: { blind?: boolean } = {}): void {
-    const group = type.split('-', 1)[0] ?? type;
+    const dash = type.indexOf('-');
+    const group = dash < 0 ? type : type.slice(0, dash);
     if (!this.sends(group)) return;
     const { system, gathersTaskEvents } = this.#options;
-    const event: EventRecord = {
+    const event: Writable = {
       hostname: this.hostname,
       utcoffset: this.#utcoffset,
       pid: system.pid,
       timestamp: system.now(),
-      ...(group === 'task' ? withoutSecrets(fields) : fields),
       clock: options.blind === true ? this.clock.value : this.clock.forward(),
       type,
     };
+    const told = group === 'task' ? withoutSecrets(fields) : fields;
+    for (const name of Object.keys(told)) if (name !== 'type' && name !== 'clock') event[name] = told[name];
     if (group === 'task' && gathersTaskEvents === true) this.#gather(event);
     else this.#publish([event], eventRoutingKey(type), () => this.#encodeOne(event));
   }
@@ -232,6 +234,8 @@ export class EventDispatcher {
     this.#options.system.log.debug({ err: error, type: events[0]?.type, count: events.length }, 'Events were not sent');
   }
 }
+
+type Writable = { -readonly [Field in keyof EventRecord]: EventRecord[Field] };
 
 /** What callers and tasks put into words: arguments, results, errors. */
 const said = ['args', 'kwargs', 'result', 'exception', 'traceback'] as const;
