@@ -2,7 +2,7 @@
  * `npm run bench`: celery-ts beside raw amqplib (and beside Python Celery, where there is one), on one RabbitMQ, in one
  * run. Each row runs in a process of its own; rounds go through all rows in turn, and the median of each row counts.
  *
- *   BENCH_COUNT=20000  BENCH_ROUNDS=3  BENCH_MEMORY=10000,50000,100000 (0: not measured)
+ *   BENCH_COUNT=50000  BENCH_ROUNDS=3  BENCH_MEMORY=10000,50000,100000 (0: not measured)
  *   BENCH_ROWS=-E,async: only rows whose name has one of these texts, and those they are measured against
  *   the broker is chosen as for tests: CELERY_TEST_BROKER_URL, Docker, or rabbitmq-server on PATH
  */
@@ -38,7 +38,7 @@ async function main(): Promise<void> {
     await using broker = await openBroker(chosen.offer);
     const bench: Bench = {
       brokerUrl: broker.url,
-      count: Number(process.env.BENCH_COUNT ?? 20_000),
+      count: Number(process.env.BENCH_COUNT ?? 50_000),
       inFlight: 1_000,
       prefetch: 256,
       python: await findPython(),
