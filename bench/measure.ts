@@ -143,7 +143,7 @@ async function stop(child: ChildProcess): Promise<void> {
   clearTimeout(insist);
 }
 
-function ended(child: ChildProcess): Promise<number | NodeJS.Signals | null> {
+export function ended(child: ChildProcess): Promise<number | NodeJS.Signals | null> {
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code, signal) => resolve(signal ?? code));

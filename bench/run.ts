@@ -3,7 +3,7 @@
  * run. Each row runs in a process of its own; rounds go through all rows in turn, and the median of each row counts.
  *
  *   BENCH_COUNT=50000  BENCH_ROUNDS=3  BENCH_MEMORY=10000,50000,100000 (0: not measured)
- *   BENCH_ROWS=-E,async: only rows whose name has one of these texts, and those they are measured against
+ *   BENCH_ROWS=-E,async: only rows whose name has one of these texts, and those they are measured against; no pool
  *   the broker is chosen as for tests: CELERY_TEST_BROKER_URL, Docker, or rabbitmq-server on PATH
  */
 import { execFile } from 'node:child_process';
@@ -12,7 +12,9 @@ import { chooseBroker } from '../test/support/broker-choice.ts';
 import { openBroker } from '../test/support/vhost.ts';
 import type { Bench, Row } from './measure.ts';
 import { delay } from './rows/delay.ts';
+import { fibOne, fibTwo } from './rows/fib.ts';
 import { memory } from './rows/memory.ts';
+import { pool } from './rows/pool.ts';
 import { pythonPrefork } from './rows/python.ts';
 import { rawConsume } from './rows/raw-consume.ts';
 import { rawPublish } from './rows/raw-publish.ts';
@@ -27,6 +29,8 @@ const rows: readonly Row[] = [
   pythonPrefork,
   workerPrefork,
   workerPreforkEvents,
+  fibOne,
+  fibTwo,
 ];
 
 async function main(): Promise<void> {
@@ -46,6 +50,7 @@ async function main(): Promise<void> {
     const rounds = Number(process.env.BENCH_ROUNDS ?? 3);
     console.log(`${bench.count} tasks, ${rounds} rounds, on ${chosen.sentence}; Node ${process.version}.\n`);
     report(await measure(bench, rounds));
+    if (process.env.BENCH_ROWS === undefined) await reportPool(bench);
     await reportMemory(bench);
   } finally {
     await chosen.close();
@@ -94,6 +99,18 @@ function comparisons(row: Row, rates: readonly number[], results: Results): stri
     const verdict = times >= goal ? 'reached' : 'MISSED';
     return [`${times.toFixed(2)} x ${base.name} (to reach: ${goal} x, ${verdict})`];
   });
+}
+
+async function reportPool(bench: Bench): Promise<void> {
+  const { childMegabytes, napSeconds, startSeconds } = await pool(bench);
+  const goal = (value: number | string | undefined, unit: string, most: number): string =>
+    typeof value === 'number'
+      ? `${value.toFixed(2)} ${unit} (to reach: below ${most}, ${value < most ? 'reached' : 'MISSED'})`
+      : (value ?? 'not measured here');
+  console.log('\na pool of children');
+  console.log(`  from the command to ready, four children: ${goal(startSeconds, 's', 1.5)}`);
+  console.log(`  a child of the quick start: ${goal(childMegabytes, 'MB', 60)}`);
+  console.log(`  1,000 tasks that sleep 1 s, -c 2 --async-slots 500: ${goal(napSeconds, 's', 2.5)}`);
 }
 
 async function reportMemory(bench: Bench): Promise<void> {

@@ -36,15 +36,18 @@ export const workerPreforkEvents: Row = {
     listened(bench, () => work(bench, 'worker-prefork-events', ['-P', 'prefork', '-c', '2', '-E'], bench.prefetch / 2)),
 };
 
-async function work(
+/** Messages a second by that pool; `task`: other than `add`. A text when it cannot be run here. */
+export async function work(
   bench: Bench,
   queue: string,
   pool: readonly string[],
   multiplier: number,
+  task: 'add' | 'fib' | 'nap' = 'add',
 ): Promise<number | string> {
   await rateOf('delay', {
     BENCH_BROKER_URL: bench.brokerUrl,
     BENCH_QUEUE: queue,
+    BENCH_TASK: task,
     BENCH_COUNT: `${bench.count}`,
     BENCH_IN_FLIGHT: `${bench.inFlight}`,
   });

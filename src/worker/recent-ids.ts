@@ -1,4 +1,4 @@
-/** Ids that are remembered for a while, and only so many of them: the tasks that succeeded here. */
+/** Ids that are remembered for a while, and only so many of them. */
 export interface RecentIdsOptions {
   /** The oldest go first. */
   readonly max: number;
@@ -12,6 +12,10 @@ export class RecentIds {
 
   constructor(options: RecentIdsOptions) {
     this.#options = options;
+  }
+
+  get size(): number {
+    return this.#ids.size;
   }
 
   add(id: string, now: number): void {
@@ -28,12 +32,19 @@ export class RecentIds {
     return at !== undefined && this.#isFresh(at, now);
   }
 
+  /** `has`, and forgets it. */
+  take(id: string, now: number): boolean {
+    const isKnown = this.has(id, now);
+    this.#ids.delete(id);
+    return isKnown;
+  }
+
   #isFresh(at: number, now: number): boolean {
     return now - at < this.#options.expireSeconds * 1000;
   }
 }
 
-/** Celery's variables of the environment: by default 1,000 ids for three hours. */
+/** The tasks that succeeded here: Celery's variables of the environment: by default 1,000 ids for three hours. */
 export function successfulIds(env: Readonly<Record<string, string | undefined>>): RecentIds {
   const { CELERY_WORKER_SUCCESSFUL_MAX: max, CELERY_WORKER_SUCCESSFUL_EXPIRES: expires } = env;
   return new RecentIds({ max: positive(max) ?? 1000, expireSeconds: positive(expires) ?? 10_800 });

@@ -155,13 +155,12 @@ export class Worker {
 
   /** The broker has every acknowledgement, or we know that it has not. */
   async #flush(limitMs: number): Promise<void> {
-    if (!this.connection.isOpen || !this.consumer.isLive) {
-      if (this.tasks.unsent === 0) return; // nothing was done that it does not know
+    const { unsent: tasks } = this.tasks;
+    if (tasks > 0) {
       this.#isFlushed = false;
-      const tasks = this.tasks.unsent;
       this.#log.error({ tasks }, 'The broker cannot be told that tasks have ended: their messages are delivered again');
-      return;
     }
+    if (!this.connection.isOpen || !this.consumer.isLive) return; // nothing else was done that it does not know
     try {
       await this.consumer.flush({ limitMs });
     } catch (error) {
@@ -314,6 +313,8 @@ async function openWorker(
       mostPrefetch: config.workerEtaTaskLimit,
       onDelivery: (delivery) => tasks.receive(delivery),
       onOversize: (delivery, bytes) => tasks.refuse(delivery, bytes),
+      onLost: () => tasks.channelLost(),
+      onRestored: () => tasks.restored(),
       onTrouble: ({ delayMs, error, queue }) =>
         log.warn(
           { queue: queue.name, delayMs, reason: error.message },

@@ -2,7 +2,7 @@
  * The ledger: what a publisher meant to send and what became of it, what workers began and ended, one line each,
  * appended by many processes to one file. `check` is pure: lines in, four sets out.
  *
- *   intent <id> · ok <id> · err <id> <error> · start <id> <pid> <ms> <0|1: delivered again> · end <id> <pid> <ms>
+ *   intent <id> · ok <id> · err <id> <error> · start <id> <pid> <ms> · end <id> <pid> <ms>
  */
 import { readFile } from 'node:fs/promises';
 
@@ -24,10 +24,7 @@ export interface Verdict {
   readonly recovered: readonly string[];
   /** Ended, and never meant to be sent. */
   readonly unexpected: readonly string[];
-  /**
-   * Runs of one id that began, delivered again, while another run of it was going on. Not: a message that its publisher
-   * repeated because the confirm was lost, and that is twice in the queue.
-   */
+  /** Ids of which two runs went on at one time. */
   readonly concurrent: readonly string[];
 }
 
@@ -37,7 +34,6 @@ interface Entry {
   readonly runs: {
     readonly pid: string;
     readonly startedAt: number;
-    readonly isFresh: boolean;
     endedAt: number | undefined;
   }[];
   ends: number;
@@ -55,7 +51,7 @@ export function check(text: string): Verdict {
     return entry;
   };
   for (const line of text.split('\n').slice(0, -1)) {
-    const [kind, id, third = '', at = '0', again] = line.split(' ');
+    const [kind, id, third = '', at = '0'] = line.split(' ');
     if (id === undefined || id === '') continue;
     switch (kind) {
       case 'intent':
@@ -68,7 +64,7 @@ export function check(text: string): Verdict {
         refused[third] = (refused[third] ?? 0) + 1;
         break;
       case 'start':
-        entryOf(id).runs.push({ pid: third, startedAt: Number(at), isFresh: again === '0', endedAt: undefined });
+        entryOf(id).runs.push({ pid: third, startedAt: Number(at), endedAt: undefined });
         break;
       case 'end': {
         const entry = entryOf(id);
@@ -103,13 +99,6 @@ export async function checkFile(path: string): Promise<Verdict> {
 /** A run that never ended (its process was killed) overlaps nothing. */
 function overlaps({ runs }: Entry): boolean {
   return runs.some((run, index) =>
-    runs
-      .slice(index + 1)
-      .some(
-        (other) =>
-          !(run.startedAt < other.startedAt ? other : run).isFresh &&
-          other.startedAt < (run.endedAt ?? 0) &&
-          run.startedAt < (other.endedAt ?? 0),
-      ),
+    runs.slice(index + 1).some((other) => other.startedAt < (run.endedAt ?? 0) && run.startedAt < (other.endedAt ?? 0)),
   );
 }

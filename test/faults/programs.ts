@@ -11,8 +11,7 @@ import { Celery } from 'celery-ts';
 
 const { env } = process;
 const note = (kind, id) => appendFileSync(env.LEDGER, kind + ' ' + id + ' ' + process.pid + ' ' + Date.now() + '\\n');
-const began = ({ request: { id, redelivered } }) =>
-  appendFileSync(env.LEDGER, ['start', id, process.pid, Date.now(), Number(redelivered)].join(' ') + '\\n');
+const began = ({ request: { id } }) => note('start', id);
 export const app = new Celery('faults', {
   brokerUrl: env.BROKER_URL,
   taskDefaultQueue: 'work',
@@ -100,11 +99,7 @@ def note(kind, task_id):
     os.close(handle)
 
 def began(task):
-    again = int(bool((task.request.delivery_info or {}).get("redelivered")))
-    line = f"start {task.request.id} {os.getpid()} {int(time.time() * 1000)} {again}\\n"
-    handle = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(handle, line.encode())
-    os.close(handle)
+    note("start", task.request.id)
 
 app = Celery("faults", broker=os.environ["BROKER_URL"], backend=os.environ.get("RESULT_BACKEND"))
 app.conf.update(

@@ -3,6 +3,7 @@ import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Celery } from 'celery-ts';
 import { describe, expect, it } from 'vitest';
+import { CloseStack } from '../../src/core/close-stack.ts';
 import { testBroker } from '../support/broker.ts';
 import { tempProject } from '../support/cli.ts';
 import { tcpProxy } from '../support/tcp-proxy.ts';
@@ -34,7 +35,96 @@ const patient = async (name, until) => {
 };
 app.task('early', { acksLate: false }, () => patient('early', 'go'));
 app.task('late', () => patient('late', 'go'));
+app.task('quick', () => run('quick'));
+const noted = (text) => appendFileSync(process.env.LEDGER, text + '\\n');
+app.task('slow', async () => {
+  noted('slow begins');
+  await sleep(300);
+  noted('slow ends');
+});
 `;
+
+/** A worker behind a proxy, with all that it says. */
+async function stage(args: readonly string[]) {
+  const opened = new CloseStack();
+  const broker = opened.adopt(await testBroker());
+  const proxy = opened.adopt(await tcpProxy(broker.url));
+  const project = opened.adopt(await tempProject({ 'tasks.mjs': source }));
+  const ledger = join(project.folder, 'ledger');
+  await writeFile(ledger, '');
+  const app = opened.adopt(new Celery('client', { brokerUrl: broker.url, taskIgnoreResult: true }));
+  const worker = project.start(['worker', '-A', 'tasks', '-l', 'DEBUG', ...args], {
+    CELERY_BROKER_URL: proxy.url,
+    LEDGER: ledger,
+  });
+  opened.defer(() => worker[Symbol.asyncDispose]());
+  await worker.line(/ready\./);
+  return {
+    app,
+    proxy,
+    worker,
+    note: (line: string) => appendFile(ledger, `${line}\n`),
+    lines: async (start: string) =>
+      (await readFile(ledger, 'utf8')).split('\n').filter((line) => line.startsWith(start)),
+    depth: () => broker.depth('celery'),
+    /** Resolves when the worker has said that so often. */
+    said: (pattern: RegExp, times = 1) =>
+      until(() => [...worker.output.matchAll(new RegExp(pattern, 'g'))].length >= times, {
+        what: `${pattern} ${times} times`,
+        withinSeconds: 30,
+      }),
+    [Symbol.asyncDispose]: () => opened.close(),
+  };
+}
+
+it('a task that ends while the connection is away is acknowledged when it comes again, and does not run twice', async () => {
+  await using world = await stage(['-c', '1']);
+  const { app, lines, note, proxy, said, worker } = world;
+  await app.sendTask('late');
+  await until(async () => (await lines('late')).length === 1, { what: 'the task to run', withinSeconds: 30 });
+  proxy.shut();
+  await said(/is lost; reconnecting/);
+  await note('go now');
+  await said(/Task succeeded/);
+  proxy.open();
+  await said(/does not run twice/);
+  await app.sendTask('quick');
+  await until(async () => (await lines('quick')).length === 1, { what: 'the next one to run', withinSeconds: 30 });
+  expect((await worker.stop()).code).toBe(0);
+  expect(await lines('late')).toHaveLength(1);
+  expect(await world.depth()).toBe(0);
+});
+
+it('what had not begun when the connection was lost is let go, for whoever gets it next', async () => {
+  await using world = await stage(['-c', '1']);
+  const { app, lines, note, proxy, said, worker } = world;
+  await app.sendTask('late');
+  for (let count = 0; count < 3; count += 1) await app.sendTask('quick');
+  await said(/Task received/, 4);
+  await until(async () => (await lines('late')).length === 1, { what: 'the first to run', withinSeconds: 30 });
+  proxy.shut();
+  await said(/Task given back to the queue/, 3);
+  await note('go now');
+  await said(/Task succeeded/);
+  expect(await lines('quick')).toHaveLength(0);
+  expect(await world.depth()).toBe(4);
+  proxy.open();
+  await until(async () => (await lines('quick')).length === 3, { what: 'the others to run', withinSeconds: 30 });
+  await until(async () => (await world.depth()) === 0, { what: 'all to be acknowledged', withinSeconds: 30 });
+  expect((await worker.stop()).code).toBe(0);
+  expect([await lines('late'), await lines('quick')].map(({ length }) => length)).toEqual([1, 3]);
+});
+
+it('two messages of one id, as a publisher leaves them that saw no confirm, run one after the other', async () => {
+  await using world = await stage(['-c', '2']);
+  const { app, lines, worker } = world;
+  await app.sendTask('slow', [], { taskId: 'twin' });
+  await app.sendTask('slow', [], { taskId: 'twin' });
+  await until(async () => (await lines('slow')).length === 4, { what: 'both to run', withinSeconds: 30 });
+  expect(await lines('slow')).toEqual(['slow begins', 'slow ends', 'slow begins', 'slow ends']);
+  expect((await worker.stop()).code).toBe(0);
+  expect(await world.depth()).toBe(0);
+});
 
 describe('a task that runs while the connection is lost', () => {
   it.each([{ cancels: true }, { cancels: false }])(

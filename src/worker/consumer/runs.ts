@@ -4,7 +4,10 @@
  * Owns the requests from the pool to their settlement; which message runs at all is decided in `tasks.ts`.
  *
  *     start ──▶ reserved ──▶ running ──▶ #ended ──▶ #finish (publish, store) ──▶ #close (settle)
- *                  └─ withdrawn (revoked before it began): discarded
+ *                  └─ withdrawn: revoked before it began (discarded), or its channel is gone (it comes again)
+ *
+ * A channel that is lost takes the deliveries along, and the broker gives their messages to somebody again. Here: what
+ * has not begun is let go; what runs ends, and settles the new delivery, when that comes in time (`adopt`) or late.
  */
 import type { Delivery } from '../../amqp/index.ts';
 import type { Celery } from '../../app/index.ts';
@@ -31,6 +34,7 @@ import { decodeTaskBody, type TaskBody, type TaskMessage, toOutgoing } from '../
 import { announceOutcome, announces } from '../announce.ts';
 import { logOutcome } from '../outcome-log.ts';
 import type { Pool } from '../pool/pool.ts';
+import { RecentIds } from '../recent-ids.ts';
 import type { Request } from '../request.ts';
 import { type Settlement, settlementOf } from '../settle.ts';
 import { signalFailure, signalRejected, signalRevoked } from '../task-signals.ts';
@@ -50,18 +54,24 @@ export interface RunsOptions {
   /** A task has been given to the pool. */
   readonly onStart: () => void;
   readonly onSucceeded: (request: Request) => void;
+  /** A message whose id was taken when it came: the task of that id has ended. */
+  readonly onTurn: (request: Request) => void;
 }
 
 export class Runs {
   readonly #given: RunsOptions;
   readonly #log: Logger;
-  /** Given to the pool and not settled yet. The newest request of an id. */
+  /** Given to the pool and not settled yet: one of an id. */
   readonly #reserved = new Map<string, Request>();
+  /** Other messages of those ids (a publisher that saw no confirm repeats itself): one after the other. */
+  readonly #twins = new Map<string, Request[]>();
   readonly #running = new Set<Request>();
   /** Taken back from the pool before they ran: revoked while they waited for a slot. */
   readonly #withdrawn = new Set<Request>();
   /** Ended by us, though nobody revoked them, and why. */
   readonly #cancelled = new Map<Request, string>();
+  /** Ended and to be acknowledged when their channel was gone. */
+  readonly #untold = new RecentIds({ max: mostUntold, expireSeconds: untoldSeconds });
   #open = 0;
   #onIdle: (() => void) | undefined;
   #unsent = 0;
@@ -89,19 +99,29 @@ export class Runs {
     return this.#open;
   }
 
-  /** Tasks that ended since the connection was lost, whose end the broker cannot have heard. */
+  /** Tasks that ended since a channel was lost, whose end the broker cannot have heard. */
   get unsent(): number {
     return this.#unsent;
   }
 
-  /** The broker is there again, and delivers those once more. */
-  reconnected(): void {
+  /** A channel is gone: what it delivered and has not begun is not ours any more. */
+  lost(): void {
+    const unbegun = [...this.#reserved.values()].filter((one) => one.delivery.isStale && !this.#running.has(one));
+    if (unbegun.length > 0) this.#given.pool.withdraw(new Set(unbegun.map(({ id }) => id)));
+  }
+
+  /** Messages come again, those that nobody told the end of among them. */
+  restored(): void {
     this.#unsent = 0;
   }
 
-  /** Gives the task to the pool. */
+  /** Gives the task to the pool; one of each id at a time. */
   start(request: Request): void {
     const { events, onStart, pool, results } = this.#given;
+    if (this.#reserved.has(request.id)) {
+      this.#twins.set(request.id, [...(this.#twins.get(request.id) ?? []), request]);
+      return;
+    }
     this.#reserved.set(request.id, request);
     this.#open += 1;
     onStart();
@@ -114,22 +134,30 @@ export class Runs {
     pool.submit(job, listener, (report) => this.#ended(request, report));
   }
 
-  /** True when this message is of a task that is here already, delivered before the connection was lost: its end settles the new delivery. */
+  /**
+   * True when this message is of a task that runs or ran here, delivered by a channel that was lost meanwhile: its end
+   * settles the new delivery.
+   */
   adopt(message: TaskMessage, delivery: Delivery): boolean {
     const known = this.#reserved.get(message.id);
-    if (known === undefined || !known.delivery.isStale) return false;
-    known.adopt(delivery);
-    this.#log.debug({ taskId: message.id }, 'A running task was delivered again; its end settles the new delivery');
+    if (known?.delivery.isStale === true) {
+      known.adopt(delivery);
+      this.#log.debug({ taskId: message.id }, 'A running task was delivered again; its end settles the new delivery');
+      return true;
+    }
+    if (this.#untold.size === 0 || !delivery.info.redelivered) return false;
+    if (!this.#untold.take(turnOf(message), this.#given.system.now())) return false;
+    this.#log.debug({ taskId: message.id }, 'A task that had ended was delivered again; it does not run twice');
+    delivery.ack();
     return true;
   }
 
   /** Takes back from the pool what waits there for a slot, to be discarded. What runs already runs on. */
   withdraw(matches: (request: Request) => boolean): void {
-    for (const request of [...this.#reserved.values()]) {
-      if (this.#running.has(request) || !matches(request)) continue;
-      this.#withdrawn.add(request);
-      if (!this.#given.pool.withdrawJob(request.id)) this.#withdrawn.delete(request);
-    }
+    const unbegun = [...this.#reserved.values()].filter((one) => !this.#running.has(one) && matches(one));
+    for (const request of unbegun) this.#withdrawn.add(request);
+    this.#given.pool.withdraw(new Set(unbegun.map(({ id }) => id)));
+    for (const request of unbegun) this.#withdrawn.delete(request); // one that the pool would not give back
   }
 
   /** Ends running tasks whose messages come again anyhow: those that are acknowledged late. */
@@ -224,7 +252,7 @@ export class Runs {
     if (outcome.kind === 'terminated') signalRevoked(app, request, { terminated: true, signum: outcome.killSignal });
     if (failure !== undefined) signalFailure(app, request, failure);
     const { delivery } = request;
-    if (delivery.isStale) this.#unsent += 1;
+    if (delivery.isStale && settlement !== 'requeue') this.#onUntold(request, settlement);
     if (settlement === 'ack') delivery.ack();
     else delivery.reject({ requeue: settlement === 'requeue' });
     this.#forget(request);
@@ -234,7 +262,20 @@ export class Runs {
     this.#cancelled.delete(request);
     if (this.#reserved.get(request.id) === request) this.#reserved.delete(request.id);
     this.#open -= 1;
+    if (this.#twins.size > 0) this.#nextOf(request.id);
     if (this.#open === 0) this.#onIdle?.();
+  }
+
+  #nextOf(id: string): void {
+    const twins = this.#twins.get(id) ?? [];
+    this.#twins.delete(id);
+    for (const twin of twins) this.#given.onTurn(twin); // the first that starts makes twins of the others again
+  }
+
+  /** The broker cannot hear that it has ended, and delivers its message again: to us, who know, if all goes well. */
+  #onUntold({ message }: Request, settlement: Settlement): void {
+    this.#unsent += 1;
+    if (settlement === 'ack') this.#untold.add(turnOf(message), this.#given.system.now());
   }
 
   #settlement(request: Request, outcome: Outcome): Settlement {
@@ -305,6 +346,15 @@ export class Runs {
     }
   }
 }
+
+/** Another try has another number. */
+function turnOf({ crashes, id, retries }: TaskMessage): string {
+  return `${id} ${retries} ${crashes}`;
+}
+
+const mostUntold = 10_000;
+/** A broker gives up a dead connection within two heartbeats. An id may be used again; a message that is lost for ever may not. */
+const untoldSeconds = 120;
 
 const none: readonly EncodedResult[] = Object.freeze([]);
 /** Stands for a body that is sent on as it came. */

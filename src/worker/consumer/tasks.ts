@@ -86,6 +86,7 @@ export class TaskService {
       onSucceeded: ({ id }) => {
         if (workerDeduplicateSuccessfulTasks) this.#succeeded.add(id, system.now());
       },
+      onTurn: (request) => this.#due(request),
     });
     this.#waiting = new Waiting({ app, system, log, onHeld, onDue: (request) => this.#due(request) });
     const parks = taskDelayedDelivery === 'broker';
@@ -111,7 +112,7 @@ export class TaskService {
     return this.#runs.running;
   }
 
-  /** Tasks that ended since the connection was lost, whose end the broker cannot have heard. */
+  /** Tasks that ended since a channel was lost, whose end the broker cannot have heard. */
   get unsent(): number {
     return this.#runs.unsent;
   }
@@ -133,7 +134,6 @@ export class TaskService {
 
   /** One message. Never throws: what goes wrong with a message ends in its rejection, here. */
   receive(delivery: Delivery): void {
-    this.#runs.reconnected();
     try {
       this.#accept(this.#decode(delivery), delivery);
     } catch (error) {
@@ -148,7 +148,17 @@ export class TaskService {
     this.#refusals.unreadable(delivery, new DecodeError(why));
   }
 
-  /** The broker will deliver again whatever was not acknowledged, running tasks included. */
+  /** A channel is gone: the broker delivers again whatever came by it and was not acknowledged. */
+  channelLost(): void {
+    this.#runs.lost();
+  }
+
+  /** A queue is consumed again. */
+  restored(): void {
+    this.#runs.restored();
+  }
+
+  /** The whole connection is gone, and running tasks may be told to end. */
   connectionLost(): void {
     if (!this.#given.app.config.workerCancelLongRunningTasksOnConnectionLoss) return;
     this.#runs.cancelLate('The connection to the broker was lost.');
@@ -270,14 +280,16 @@ export class TaskService {
     if (announces(events, request)) announceReceived(events, request);
   }
 
-  /** Its time has come: revoked or expired meanwhile? A turn that was waited for is not asked for again. */
+  /** Its time has come, or that of its id: revoked or expired meanwhile? A turn that was waited for is not asked for again. */
   #due(request: Request): void {
-    if (request.hasTurn) this.#heldTurns -= 1;
+    const { hasTurn } = request;
+    if (hasTurn) this.#heldTurns -= 1;
+    request.hasTurn = false;
     if (this.#isStopping || request.delivery.isStale) return; // it comes again
     const now = this.#given.system.now();
     const decision = decide(request.message, request.task, this.#view, now);
     const waitsForTurn = 'why' in decision && decision.why === 'rate limit';
-    if (request.hasTurn && waitsForTurn) this.#runs.start(request);
+    if (hasTurn && waitsForTurn) this.#runs.start(request);
     else this.#act(request, decision);
   }
 

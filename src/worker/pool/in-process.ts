@@ -124,10 +124,10 @@ class InProcessPool implements Pool {
     return waiting.length + running.length > 0;
   }
 
-  withdrawJob(id: string): boolean {
-    const waiting = this.#waiting.take((run) => run.job.id === id);
+  withdraw(ids: ReadonlySet<string>): number {
+    const waiting = this.#waiting.take((run) => ids.has(run.job.id));
     for (const run of waiting) this.#settle(run, ended({ kind: 'returned', reason: 'It was withdrawn.' }));
-    return waiting.length > 0;
+    return waiting.length;
   }
 
   grow(count: number): void {

@@ -24,8 +24,8 @@ export interface Pool {
    * False when the task is not here. A job that still waits for a slot ends as `terminated` at once.
    */
   terminateJob(id: string, killSignal: string): boolean;
-  /** Takes back a job that still waits for a slot: it ends as `returned`. False when none of that id waits here. */
-  withdrawJob(id: string): boolean;
+  /** Takes back the jobs of these ids that still wait for a slot: they end as `returned`. Gives how many those were. */
+  withdraw(ids: ReadonlySet<string>): number;
   /** Adds `count` children (or tasks at a time). */
   grow(count: number): void;
   /** Takes away `count`, never below one; what runs there ends first. */

@@ -164,8 +164,8 @@ describe.each(['prefork', 'threads', 'async', 'solo'])('the pool %s', (name) => 
     const running = world.submit('sleep', 300);
     const [first, second] = [world.submit('value', 1), world.submit('value', 2)];
     await until(() => running.story.includes('started'), { what: 'the first to start' });
-    expect(world.pool.withdrawJob(first.id)).toBe(true);
-    expect(world.pool.withdrawJob(running.id)).toBe(false);
+    expect(world.pool.withdraw(new Set([first.id]))).toBe(1);
+    expect(world.pool.withdraw(new Set([running.id]))).toBe(0);
     expect((await first.report).outcome).toMatchObject({ kind: 'returned' });
     expect(first.story).toEqual(['done']);
     expect((await running.report).outcome).toMatchObject({ kind: 'succeeded' });
@@ -174,7 +174,7 @@ describe.each(['prefork', 'threads', 'async', 'solo'])('the pool %s', (name) => 
 
   it('does not know a job that is not here', async () => {
     await using world = await openWorld(name);
-    expect(world.pool.withdrawJob('no-such-id')).toBe(false);
+    expect(world.pool.withdraw(new Set(['no-such-id']))).toBe(0);
     expect(world.pool.terminateJob('no-such-id', 'SIGKILL')).toBe(false);
   });
 

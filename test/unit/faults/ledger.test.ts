@@ -49,12 +49,6 @@ describe('the ledger', () => {
     expect(verdict.concurrent).toEqual(['a']);
   });
 
-  it('does not call it one run too many when the message itself came twice', () => {
-    const lines = ['start a 1 10 0', 'start a 2 20 0', 'end a 1 30', 'end a 2 40'];
-    expect(ledger(...lines)).toMatchObject({ concurrent: [], duplicated: ['a'] });
-    expect(ledger(...lines.with(1, 'start a 2 20 1')).concurrent).toEqual(['a']);
-  });
-
   it('reads over a line that a killed process left half written', () => {
     expect(check('intent a\nok a\nend a 1 20\nend').lost).toEqual([]);
     expect(check('intent a\nok').lost).toEqual([]);

@@ -118,10 +118,10 @@ class ChildPool implements Pool {
     return waiting.length + running.length > 0;
   }
 
-  withdrawJob(id: string): boolean {
-    const waiting = this.#takeWaiting((run) => run.job.id === id);
+  withdraw(ids: ReadonlySet<string>): number {
+    const waiting = this.#takeWaiting((run) => ids.has(run.job.id));
     for (const run of waiting) this.#settle(run, ended({ kind: 'returned', reason: 'It was withdrawn.' }));
-    return waiting.length > 0;
+    return waiting.length;
   }
 
   /** Takes out of the line what matches, from the children's hands too as far as they have not begun it. */
