@@ -7,7 +7,7 @@
  *                    ▲                       │
  *                    └── backoff ◀── channel closed, consumer cancelled
  */
-import type { Channel, ConsumeMessage, Message } from 'amqplib';
+import type { Channel, ConsumeMessage } from 'amqplib';
 import { backoffMs } from '../core/backoff.ts';
 import { OperationalError } from '../core/errors.ts';
 import type { Logger, System } from '../core/system.ts';
@@ -18,6 +18,7 @@ import { politeCloseLimitMs, within } from './deadline.ts';
 import { ask, declareQueues } from './declare.ts';
 import { Delivery, type DeliverySource } from './delivery.ts';
 import { planPrefetch, type Share } from './prefetch-plan.ts';
+import { createSettler } from './settler.ts';
 import { wireTable } from './table.ts';
 import type { Queue } from './topology.ts';
 
@@ -59,6 +60,8 @@ const backoff = { firstMs: 100, longestMs: 30_000 };
 /** A channel that lived this long ended the row of failures before it. */
 const settledAfterMs = 5_000;
 const mostNames = 3;
+/** Acknowledgements that may wait where the prefetch has no limit. */
+const mostHeldUnlimited = 64;
 
 export class Lane {
   readonly #host: LaneHost;
@@ -194,6 +197,7 @@ export class Lane {
       if (live === undefined) return;
       await this.#cancel(live, live.subscriptions);
       live.ledger.flush();
+      live.ledger.end(); // an acknowledgement behind the goodbye would close the connection
       await live.opened.channel.close();
     };
     const isMute = this.#live?.opened.link.isMute === true;
@@ -238,19 +242,11 @@ export class Lane {
       throw new OperationalError(`Queue '${this.#queue.name}' is no longer consumed.`);
     }
     const { metrics } = connection;
-    const send = (write: () => void): void => {
-      try {
-        write();
-      } catch {
-        metrics.staleAcks += 1; // the channel is closing, and what it has not seen is delivered again
-      }
-    };
-    const ledger = new AckLedger({
-      ack: (tag, multiple) => {
-        metrics.ackFrames += 1;
-        send(() => channel.ack(withTag(tag), multiple));
-      },
-      reject: (tag, requeue) => send(() => channel.reject(withTag(tag), requeue)),
+    const ledger = new AckLedger(createSettler(opened, metrics), {
+      soon: setImmediate,
+      after: (ms, run) => system.after(ms, run),
+      monotonic: () => system.monotonic(),
+      mostHeld: () => (this.#prefetch === 0 ? mostHeldUnlimited : Math.floor((this.#prefetch + this.#extra) / 4)),
     });
     const live: Live = {
       opened,
@@ -419,11 +415,6 @@ export class Lane {
     });
     return delayMs;
   }
-}
-
-/** amqplib takes a message and looks at its tag only. */
-function withTag(deliveryTag: number): Message {
-  return { fields: { deliveryTag } } as Message;
 }
 
 /** For goodbyes to a peer that may not be there: amqplib throws at once, or rejects later. */
