@@ -2,7 +2,7 @@
  * Beat under the numbers of its promises: two hundred kills while the schedule file is written, a full disk, ten
  * thousand entries, a thousand periods under load, twenty dead leaders in a minute. About four minutes.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +17,7 @@ import { root } from '../support/build.ts';
 import { tempProject } from '../support/cli.ts';
 import { testLogger } from '../support/logger.ts';
 import { Program } from '../support/process.ts';
+import { canMount, smallDisk } from '../support/small-disk.ts';
 import { until } from '../support/until.ts';
 
 describe('the schedule file', () => {
@@ -62,36 +63,31 @@ describe('the schedule file', () => {
     await rm(folder, { recursive: true });
   });
 
-  it.runIf(canMount())('on a disk of 16 KiB that fills up stays as it was; the beat says so and recovers', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'celery-ts-full-'));
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'none', folder]);
-    try {
-      const { log, find } = testLogger();
-      const system = nodeSystem({ log });
-      const term = await new FileStore(join(folder, 's'), system).open();
-      let size = 10;
-      const saver = new Saver({ system, delayMs: 0, restFactor: 0, save: () => term.save(scheduleOf(size)) });
+  it.runIf(canMount)('on a disk of 16 KiB that fills up stays as it was; the beat says so and recovers', async () => {
+    await using disk = await smallDisk(16);
+    const { log, find } = testLogger();
+    const system = nodeSystem({ log });
+    const file = join(disk.folder, 's');
+    const term = await new FileStore(file, system).open();
+    let size = 10;
+    const saver = new Saver({ system, delayMs: 0, restFactor: 0, save: () => term.save(scheduleOf(size)) });
+    saver.changed();
+    await saver.flush();
+    const good = await readFile(file, 'utf8');
+    size = 500;
+    for (let round = 0; round < 5; round += 1) {
       saver.changed();
       await saver.flush();
-      const good = await readFile(join(folder, 's'), 'utf8');
-      size = 500;
-      for (let round = 0; round < 5; round += 1) {
-        saver.changed();
-        await saver.flush();
-      }
-      expect(await readFile(join(folder, 's'), 'utf8')).toBe(good);
-      expect(find('The schedule cannot be saved')).toMatchObject([{ level: 'error', err: { code: 'ENOSPC' } }]);
-      size = 11;
-      saver.changed();
-      await saver.flush();
-      expect(readSavedSchedule(await readFile(join(folder, 's'), 'utf8'))?.schedule.entries.size).toBe(11);
-      expect(find('The schedule is saved again')).toHaveLength(1);
-      await saver.close();
-      await term.close();
-    } finally {
-      execFileSync('umount', [folder]);
-      await rm(folder, { recursive: true });
     }
+    expect(await readFile(file, 'utf8')).toBe(good);
+    expect(find('The schedule cannot be saved')).toMatchObject([{ level: 'error', err: { code: 'ENOSPC' } }]);
+    size = 11;
+    saver.changed();
+    await saver.flush();
+    expect(readSavedSchedule(await readFile(file, 'utf8'))?.schedule.entries.size).toBe(11);
+    expect(find('The schedule is saved again')).toHaveLength(1);
+    await saver.close();
+    await term.close();
   });
 });
 
@@ -269,10 +265,6 @@ async function cpuSeconds(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / 100;
-}
-
-function canMount(): boolean {
-  return process.platform === 'linux' && process.getuid?.() === 0;
 }
 
 function scheduleOf(size: number): SavedSchedule {

@@ -62,8 +62,9 @@ class InProcessPool implements Pool {
   readonly #outputBudget: OutputBudget;
   readonly #undo: (() => void)[] = [];
   readonly #onIdle: (() => void)[] = [];
-  /** The longest that a task has held the loop from its start, since the lag was looked at. */
-  #longestStart: { readonly run: InProcessRun; readonly tookMs: number } | undefined;
+  /** The longest time without news of a task since the loop was looked at, and whose news ended it. */
+  #longestQuiet: { readonly run: InProcessRun; readonly ms: number } | undefined;
+  #newsAt = 0;
   #size: number;
   #count = 0;
   #isPumpDue = false;
@@ -81,7 +82,7 @@ class InProcessPool implements Pool {
       soft: (run) => run.abort.abort(new SoftTimeLimitExceeded()),
       hard: (run) => this.#onHardLimit(run),
     });
-    this.#lag = new LoopLag(this.#system, (lagMs) => this.#onLag(lagMs));
+    this.#lag = new LoopLag(this.#system, (lagMs) => this.#onLook(lagMs));
     this.#lag.start();
     this.#undo.push(
       watchStrayErrors({
@@ -225,13 +226,13 @@ class InProcessPool implements Pool {
     run.softAt = limitAt(now, run.job.softTimeLimit);
     run.hardAt = limitAt(now, run.job.timeLimit);
     this.#limits.watch(run);
+    this.#newsAt = now;
     let report: Report;
     try {
       const running = this.#here.run(run, () =>
         this.#loaded.tracer.run(run.job, run.abort, run.isSettled ? silent : run),
       );
-      const tookMs = this.#system.monotonic() - now;
-      if (tookMs > (this.#longestStart?.tookMs ?? 0)) this.#longestStart = { run, tookMs };
+      this.#news(run);
       report = await running;
     } catch (error) {
       report = brokenReport(error);
@@ -244,6 +245,7 @@ class InProcessPool implements Pool {
 
   /** The run is over as far as the pool is concerned; its body may not know. */
   #end(run: InProcessRun, report: Report): void {
+    this.#news(run);
     this.#settle(run, report);
     run.end();
     if (!this.#running.delete(run)) return;
@@ -299,11 +301,21 @@ class InProcessPool implements Pool {
     run.abort.abort(error);
   }
 
-  #onLag(lagMs: number): void {
-    const longest = this.#longestStart;
-    this.#longestStart = undefined;
-    // A task that held the loop from its start is known; one that did so later is among those that run.
-    const isKnown = longest !== undefined && longest.tookMs > lagMs / 2;
+  /** It gave the loop back for the first time, or it has ended. */
+  #news(run: InProcessRun): void {
+    const now = this.#system.monotonic();
+    const ms = now - this.#newsAt;
+    if (ms > (this.#longestQuiet?.ms ?? 0)) this.#longestQuiet = { run, ms };
+    this.#newsAt = now;
+  }
+
+  #onLook(lagMs: number | undefined): void {
+    const longest = this.#longestQuiet;
+    this.#longestQuiet = undefined;
+    this.#newsAt = this.#system.monotonic();
+    if (lagMs === undefined) return;
+    // A task that held the loop from its start, or to its end, is known; one that did so in between is among those that run.
+    const isKnown = longest !== undefined && longest.ms > lagMs / 2;
     const suspects = isKnown ? [longest.run] : [...this.#running].slice(0, 5);
     const [first] = suspects;
     this.#log.warn(

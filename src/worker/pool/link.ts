@@ -31,8 +31,8 @@ export interface LinkEvents {
 
 export interface LinkOptions {
   readonly index: number;
-  /** Inherited by the child as descriptor `claimsFd` of its settings. */
-  readonly claimsFd: number | undefined;
+  /** Files that the child inherits. */
+  readonly sharedFds: readonly number[];
   readonly redirectsOutput: boolean;
   readonly lostWaitMs: number;
 }
@@ -41,8 +41,8 @@ export interface LinkOptions {
 export interface Linker {
   readonly kind: 'prefork' | 'threads';
   open(options: LinkOptions, events: LinkEvents): Link;
-  /** The descriptor under which a child finds what it inherited as `claimsFd`. */
-  claimsFdInChild(claimsFd: number): number;
+  /** The descriptors under which a child finds `sharedFds`. */
+  fdsInChild(sharedFds: readonly number[]): readonly number[];
   /** When the pool is closed. */
   close(): void;
 }

@@ -6,24 +6,25 @@ import type { System } from '../../core/system.ts';
 
 /** A task that blocks the loop longer than this is named in the log. */
 const tolerableMs = 1000;
-const everyMs = 250;
+const everyMs = 50;
 
 export class LoopLag {
   readonly #system: Pick<System, 'monotonic' | 'after'>;
-  readonly #onLag: (lagMs: number) => void;
+  readonly #onLook: (lagMs: number | undefined) => void;
   #cancel: (() => void) | undefined;
   #lookedAt = 0;
 
-  constructor(system: Pick<System, 'monotonic' | 'after'>, onLag: (lagMs: number) => void) {
+  /** `onLook` is told, every few milliseconds, how long the loop stood still when that was too long. */
+  constructor(system: Pick<System, 'monotonic' | 'after'>, onLook: (lagMs: number | undefined) => void) {
     this.#system = system;
-    this.#onLag = onLag;
+    this.#onLook = onLook;
   }
 
   start(): void {
     this.#lookedAt = this.#system.monotonic();
     this.#cancel = this.#system.after(everyMs, () => {
       const lagMs = this.#system.monotonic() - this.#lookedAt - everyMs;
-      if (lagMs > tolerableMs) this.#onLag(lagMs);
+      this.#onLook(lagMs > tolerableMs ? lagMs : undefined);
       this.start();
     });
   }

@@ -19,16 +19,20 @@ import { toError } from '../../message/index.ts';
 import type { LoadedTracer, LoadTracer } from './options.ts';
 import { captureOutput } from './output.ts';
 import { Claimant } from './prefork/claims.ts';
+import { LogbookWriter } from './prefork/logbook.ts';
 import { brokenReport } from './reports.ts';
 import { type StrayKind, watchStrayErrors } from './stray-errors.ts';
 import { ChildVoice, type TaskOutput } from './voice.ts';
 import {
   type AbortCause,
   type ChildSettings,
+  type Done,
   type FromChild,
+  longestWindow,
   packError,
   packReport,
   packResult,
+  sendable,
   type ToChild,
   unpackJob,
 } from './wire.ts';
@@ -60,6 +64,7 @@ export class ChildRuntime {
   /** Claimed before its message has arrived. */
   #awaited: number | undefined;
   #claimant: Claimant | undefined;
+  #logbook: LogbookWriter | undefined;
   #maxMemory = Number.POSITIVE_INFINITY;
   #loaded: LoadedTracer | undefined;
   #system: System = nodeSystem();
@@ -116,7 +121,10 @@ export class ChildRuntime {
       );
       this.#system = nodeSystem({ log });
       this.#maxMemory = settings.maxMemory ?? Number.POSITIVE_INFINITY;
-      if (settings.claimsFd !== undefined) this.#claimant = new Claimant(settings.claimsFd);
+      if (settings.files !== undefined) {
+        this.#claimant = new Claimant(settings.files.claims);
+        this.#logbook = new LogbookWriter(settings.files.logbook);
+      }
       if (settings.redirectsOutput) this.#capture();
       const { url, exportName = 'loadTracer', data } = settings.module;
       const module: Readonly<Record<string, unknown>> = await import(url);
@@ -153,9 +161,10 @@ export class ChildRuntime {
   }
 
   #claimNext(): void {
-    if (this.#worn !== undefined || this.#isExiting || this.#claimant === undefined) return;
+    if (this.#claimant === undefined) return;
+    const takesNoMore = this.#worn !== undefined || this.#isExiting;
     if (this.#awaited === undefined) {
-      if (this.#ahead.length === 0) return;
+      if (takesNoMore || this.#ahead.length === 0) return;
       this.#awaited = this.#claimant.claim();
     }
     const at = this.#ahead.findIndex(([seq]) => seq === this.#awaited);
@@ -163,7 +172,8 @@ export class ChildRuntime {
     this.#ahead = mine === undefined ? [] : this.#ahead.slice(at + 1); // those before it were taken back
     if (mine === undefined) return;
     this.#awaited = undefined;
-    void this.#run(mine[0], unpackJob(mine));
+    if (takesNoMore) this.#voice.send(['back', mine[0]]);
+    else void this.#run(mine[0], unpackJob(mine));
   }
 
   async #run(seq: number, job: Job): Promise<void> {
@@ -190,8 +200,23 @@ export class ChildRuntime {
       const kib = this.#port.memoryKib();
       if (kib > this.#maxMemory) this.#wear(`uses ${Math.round(kib)} KiB of memory, more than ${this.#maxMemory}`);
     }
-    this.#voice.send(['done', slot.seq, this.#system.monotonic() - slot.startedAt, ...packReport(report)]);
-    if (this.#slots.size === 0) this.#claimNext();
+    const done: Done = ['done', slot.seq, this.#system.monotonic() - slot.startedAt, ...packReport(report)];
+    const isWritten = this.#write(slot, done);
+    if (!isWritten) this.#voice.send(done);
+    else if (this.#ahead.length === longestWindow / 2) this.#voice.nudge(); // more may come before this is done
+    if (this.#slots.size > 0) return;
+    this.#claimNext();
+    if (isWritten && this.#slots.size === 0) this.#voice.nudge(); // there was no more after all
+  }
+
+  /** True when the report is in the book. A task that said something ends by the pipe, so that this comes first. */
+  #write(slot: Slot, done: Done): boolean {
+    if (this.#logbook === undefined || this.#ahead.length === 0 || slot.hasSpoken) return false;
+    try {
+      return this.#logbook.write(done);
+    } catch {
+      return this.#logbook.write(sendable(done));
+    }
   }
 
   /** From here on no new job starts. */
@@ -250,6 +275,7 @@ class Slot implements RunListener {
   readonly abort = new Abort();
   readonly #voice: ChildVoice;
   #output: TaskOutput | undefined;
+  readonly #saidBefore: number;
   isOver = false;
   hasStrayed = false;
 
@@ -258,6 +284,12 @@ class Slot implements RunListener {
     this.job = job;
     this.startedAt = startedAt;
     this.#voice = voice;
+    this.#saidBefore = voice.said;
+  }
+
+  /** Something was said while it ran: by it, where nothing runs beside it. */
+  get hasSpoken(): boolean {
+    return this.#voice.said > this.#saidBefore;
   }
 
   get output(): TaskOutput {

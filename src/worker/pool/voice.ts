@@ -18,6 +18,8 @@ export class ChildVoice {
   #batch: News[] = [];
   #linesLately = 0;
   #latelySince = 0;
+  /** Messages so far, nudges aside. */
+  said = 0;
 
   /** `sendNow` throws when a message cannot be serialized. */
   constructor(sendNow: (message: FromChild) => void, monotonic: () => number) {
@@ -28,12 +30,18 @@ export class ChildVoice {
   }
 
   send(message: News): void {
+    this.said += 1;
     this.flush();
     try {
       this.#sendNow(message);
     } catch {
       this.#sendNow(sendable(message));
     }
+  }
+
+  /** The logbook is to be looked at. */
+  nudge(): void {
+    this.#sendNow(['look']);
   }
 
   /** A record of the child's logger. */
@@ -60,6 +68,7 @@ export class ChildVoice {
   }
 
   #post(message: News): void {
+    this.said += 1;
     const now = this.#monotonic();
     if (now - this.#latelySince > 100) {
       this.#latelySince = now;

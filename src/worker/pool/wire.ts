@@ -19,8 +19,8 @@ export interface ChildSettings {
   readonly redirectsOutput: boolean;
   /** The log level of the main process: what it would drop is not sent. */
   readonly logLevel: string;
-  /** File descriptor of the claims on jobs handed ahead, if there is one. */
-  readonly claimsFd: number | undefined;
+  /** File descriptors of the claims on jobs handed ahead and of the book of what is done, where jobs are handed ahead. */
+  readonly files: { readonly claims: number; readonly logbook: number } | undefined;
 }
 
 export type AbortCause = 'soft' | 'terminated' | 'shutdown';
@@ -41,7 +41,9 @@ export type News =
   | readonly ['loaded']
   | readonly ['ready']
   | readonly ['failed', PackedError]
-  | readonly ['done', seq: number, elapsedMs: number, ...PackedReport]
+  | Done
+  /** There is something in the logbook, and little left to do. */
+  | readonly ['look']
   /** A job that was not started here. */
   | readonly ['back', seq: number]
   | readonly ['state', seq: number, PackedResult]
@@ -51,6 +53,9 @@ export type News =
   | readonly ['out', stream: Stream, task: string | null, id: string | null, line: string]
   /** A record of the child's own logger: a JSON document. */
   | readonly ['log', record: string];
+
+/** A run has ended. */
+export type Done = readonly ['done', seq: number, elapsedMs: number, ...PackedReport];
 
 export interface PackedError {
   readonly name: string;
@@ -218,6 +223,13 @@ export function sendable<T>(message: T): T {
 export function isFromChild(message: unknown): message is FromChild {
   return Array.isArray(message) && typeof message[0] === 'string';
 }
+
+export function isDone(entry: unknown): entry is Done {
+  return Array.isArray(entry) && entry[0] === 'done' && typeof entry[1] === 'number';
+}
+
+/** Jobs a child may have at hand, the one it runs included. */
+export const longestWindow = 32;
 
 export function levelOf(name: string | undefined): Level {
   const known: Readonly<Record<string, Level>> = {

@@ -34,6 +34,10 @@ const verbs = {
   spin: (ms) => {
     for (const end = performance.now() + ms; performance.now() < end; );
   },
+  waitThenSpin: async (ms, run) => {
+    await sleep(20);
+    verbs.spin(ms, run);
+  },
   exit: (code) => process.exit(code),
   killSelf: (signal) => sleep(5000, process.kill(process.pid, signal)),
   strayThrow: async (arg) => {

@@ -250,3 +250,69 @@ describe.each(['prefork', 'threads'])('the children of %s', (name) => {
     ]);
   });
 });
+
+describe.each(['prefork', 'threads'])('a child of %s with several slots', (name) => {
+  it('that has had its last task is replaced at once: one long task does not keep the other slots empty', async () => {
+    await using world = await openWorld(name, { size: 1, asyncSlots: 3, maxTasksPerChild: 3 });
+    const long = world.submit('obey', 60_000);
+    await world.value('value', 1);
+    await world.value('value', 2);
+    expect(await world.value('value', 3)).toBe(3);
+    expect(long.story).toEqual(['started']);
+    expect(world.processes).toHaveLength(2);
+    await world.pool.terminate();
+    expect((await long.report).outcome.kind).toBe('returned');
+  });
+});
+
+/** Short tasks are handed ahead, and what a child has finished is read from its book. */
+describe.each(['prefork', 'threads'])('the short tasks of %s', (name) => {
+  /** Enough of them that both children have many at hand. */
+  const short = 300;
+
+  it('end once each, in the midst of which children die: only what those ran is lost', async () => {
+    await using world = await openWorld(name);
+    const toldOf = Array.from({ length: short }, (_, index) =>
+      index % 50 === 49 ? world.submit('exit', 3) : world.submit('value', index),
+    );
+    const outcomes = await Promise.all(toldOf.map(async (told) => (await told.report).outcome.kind));
+    expect(outcomes.filter((kind) => kind === 'lost')).toHaveLength(short / 50);
+    expect(outcomes.filter((kind) => kind === 'succeeded')).toHaveLength(short - short / 50);
+    for (const { story } of toldOf) expect(story).toEqual(['started', 'done']);
+  });
+
+  it('end once each when large reports stand before the end of their child', async () => {
+    await using world = await openWorld(name, { size: 1 });
+    const toldOf = Array.from({ length: 60 }, (_, index) => {
+      if (index % 20 === 18) return world.submit('value', 'x'.repeat(500_000));
+      return index % 20 === 19 ? world.submit('exit', 3) : world.submit('value', index);
+    });
+    const outcomes = await Promise.all(toldOf.map(async (told) => (await told.report).outcome.kind));
+    expect(outcomes.flatMap((kind, index) => (kind === 'lost' ? [index] : []))).toEqual([19, 39, 59]);
+    for (const { story } of toldOf) expect(story).toEqual(['started', 'done']);
+  });
+
+  it('do not hide one behind them that spins: its limit ends it, and what waits behind it goes on', async () => {
+    await using world = await openWorld(name, { size: 1 });
+    const before = Array.from({ length: 40 }, (_, index) => world.submit('value', index));
+    const spinning = world.submit('spin', 60_000, { timeLimit: 0.3 });
+    const behind = Array.from({ length: 40 }, (_, index) => world.submit('value', index));
+    expect((await spinning.report).outcome).toEqual({ kind: 'timed out', limitSeconds: 0.3 });
+    for (const told of [...before, ...behind]) expect((await told.report).outcome.kind).toBe('succeeded');
+  });
+
+  it('are told of in order: what a task said comes before its end', async () => {
+    await using world = await openWorld(name, { size: 1 });
+    const toldOf = Array.from({ length: 60 }, (_, index) =>
+      index % 3 === 0 ? world.submit('news') : world.submit('value', index),
+    );
+    await Promise.all(toldOf.map(({ report }) => report));
+    for (const [index, { story }] of toldOf.entries()) {
+      expect(story).toEqual(
+        index % 3 === 0
+          ? ['started', 'event task-custom', 'state PROGRESS', 'event task-custom', 'done']
+          : ['started', 'done'],
+      );
+    }
+  });
+});

@@ -1,7 +1,10 @@
 /**
  * What only processes can: be killed, be signalled with their group, be left alone by a parent that dies.
  */
-import { describe, expect, it } from 'vitest';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { canMount, smallDisk } from '../../support/small-disk.ts';
 import { until } from '../../support/until.ts';
 import { HeldPool } from './held.ts';
 import { isAlive, openWorld } from './world.ts';
@@ -35,6 +38,25 @@ describe('a pool process', () => {
     expect(outcomes.filter((kind) => kind === 'succeeded').length).toBeGreaterThanOrEqual(395);
     const ids = world.lines('runs').map((line) => line.split(' ')[0]);
     expect(new Set(ids).size).toBe(ids.length); // what was not started in a killed child started elsewhere, once
+  });
+
+  it.runIf(canMount)('goes on when the disk is full that it shares files on', async () => {
+    await using disk = await smallDisk(256);
+    vi.stubEnv('TMPDIR', disk.folder);
+    await using world = await openWorld('prefork').finally(() => vi.unstubAllEnvs());
+    const run = async (): Promise<void> => {
+      const all = Array.from({ length: 1_500 }, (_, index) => world.submit('value', index));
+      for (const { report } of all) expect((await report).outcome.kind).toBe('succeeded');
+    };
+    await run();
+    try {
+      writeFileSync(join(disk.folder, 'ballast'), Buffer.alloc(1024 * 1024));
+    } catch {
+      // as full as it gets
+    }
+    await run();
+    await run();
+    expect(world.logger.find('A pool process is lost')).toEqual([]);
   });
 
   it('ignores what a terminal or a service manager sends to the group', async () => {

@@ -5,7 +5,9 @@
 import { type ChildPort, ChildRuntime } from '../runtime.ts';
 import type { FromChild, ToChild } from '../wire.ts';
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP'] as const) process.on(signal, () => undefined);
+// SIGUSR1 would open Node's inspector.
+const ignored = ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
+if (process.platform !== 'win32') for (const signal of ignored) process.on(signal, () => undefined);
 
 /** How long the last messages may take to leave. */
 const lastWordsMs = 1000;

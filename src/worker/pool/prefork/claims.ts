@@ -3,17 +3,14 @@
  * The child takes one before it starts such a job; the parent takes back what is left when the child turns out to be slow
  * or is gone. So no job waits behind a long one, and none runs twice, even while the child's loop is blocked.
  *
- * The tokens are four bytes each in an unlinked file whose descriptor both share. A read at the shared position hands each
+ * The tokens are four bytes each in a shared file. A read at the shared position hands each
  * token to one reader only: the kernel locks the position. Measured with no-op tasks and two children: 50 us of CPU a task
  * with one job at a time, 24 us with up to sixteen; taking a token costs less than 2.
  */
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmdirSync, unlinkSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { closeSync, ftruncateSync, readSync, writeSync } from 'node:fs';
+import { openSharedFile, tidyAtBytes } from './shared-file.ts';
 
 const tokenBytes = 4;
-/** Beyond this the storage behind taken tokens is given back at the next moment that none is out. */
-const tidyAtBytes = 4 * 1024 * 1024;
 
 /** The parent's side. */
 export class Claims {
@@ -29,20 +26,8 @@ export class Claims {
 
   /** Undefined where it cannot work: then a child gets one job at a time. */
   static open(): Claims | undefined {
-    if (process.platform === 'win32') return undefined; // descriptors do not share a position there
-    try {
-      const folder = mkdtempSync(join(tmpdir(), 'celery-ts-'));
-      const path = join(folder, 'claims');
-      try {
-        const fd = openSync(path, 'wx+', 0o600);
-        unlinkSync(path);
-        return new Claims(fd);
-      } finally {
-        rmdirSync(folder);
-      }
-    } catch {
-      return undefined;
-    }
+    const fd = openSharedFile();
+    return fd === undefined ? undefined : new Claims(fd);
   }
 
   /** False: wait until no token is out, then `tidy`. */

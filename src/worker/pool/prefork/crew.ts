@@ -28,6 +28,8 @@ export interface CrewEvents {
   /** A child has room. */
   ready(): void;
   message(member: Member, message: FromChild): void;
+  /** It is gone: the last moment for what it has written down. */
+  leaving(member: Member): void;
   /** Jobs that were handed to a child and not started there. */
   released(runs: readonly Run[]): void;
   /** With what it was running. */
@@ -78,7 +80,7 @@ export class Crew {
   open(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#opening = { resolve, reject };
-      this.#maintain();
+      this.maintain();
     });
   }
 
@@ -88,7 +90,7 @@ export class Crew {
     const staying = [...this.members].filter(({ state }) => state === 'starting' || state === 'ready');
     const surplus = Math.max(0, staying.length - this.#size);
     for (const member of staying.sort((a, b) => cost(a) - cost(b)).slice(0, surplus)) this.retire(member);
-    this.#maintain();
+    this.maintain();
   }
 
   /** Resolves when as many new children are ready. @throws {PoolStartError} when one fails to start; others are tried on */
@@ -114,6 +116,7 @@ export class Crew {
     member.state = 'retiring';
     this.#events.released(member.recall());
     this.leaveIfDue(member);
+    this.maintain();
   }
 
   /** After a run has ended there. */
@@ -125,7 +128,7 @@ export class Crew {
     member.state = 'ending';
     member.send(['exit']);
     this.#deadline(member, exitGraceMs, () => this.#end(member));
-    this.#maintain();
+    this.maintain();
   }
 
   /** Ends it now; the other tasks that run there are given back. */
@@ -159,14 +162,23 @@ export class Crew {
     member.link.kill('SIGKILL');
   }
 
-  #maintain(): void {
+  /** Starts what is missing. */
+  maintain(): void {
     if (this.#isStopped) return;
     for (let missing = this.#missing - this.#scheduled.size; missing > 0; missing -= 1) this.#spawnSoon();
   }
 
-  /** One that retires still counts: its replacement comes when it has done its work. */
   get #missing(): number {
-    return this.#size - [...this.members].filter(({ state }) => state !== 'ending').length;
+    return this.#size - [...this.members].filter((member) => this.#holdsPlace(member)).length;
+  }
+
+  /**
+   * One that takes nothing more and still runs something: with one slot its replacement comes when that has ended, so that
+   * no more processes run than were asked for; with many slots one long task would keep all the others empty.
+   */
+  #holdsPlace({ budget, state }: Member): boolean {
+    if (state === 'ending') return false;
+    return (this.#options.asyncSlots ?? 1) <= 1 || (state !== 'retiring' && budget > 0);
   }
 
   #spawnSoon(): void {
@@ -316,8 +328,9 @@ export class Crew {
 
   #onGone(member: Member, departure: Departure): void {
     const stateBefore = member.state;
-    const hadWork = member.running.size > 0;
+    this.#events.leaving(member);
     const released = member.depart();
+    const hadWork = member.running.size > 0;
     this.members.delete(member);
     this.#childLog.forget(member);
     this.#events.released(released);
@@ -333,7 +346,7 @@ export class Crew {
       this.#log.error({ child: member.link.pid, reason: how }, 'A pool process is lost');
       this.#failures = hadWork || this.#hasProvenItself(member) ? 0 : this.#failures + 1;
     }
-    this.#maintain();
+    this.maintain();
     if (this.members.size === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
   }
 
@@ -348,7 +361,7 @@ export class Crew {
     if (this.#isStopped) return;
     this.#failures += 1;
     this.counts.failedStarts += 1;
-    if (this.#opening !== undefined && (isFinal || this.#failures >= startAttempts)) {
+    if (this.#opening !== undefined && (isFinal || this.#failures >= startAttempts * this.#size)) {
       this.#opening.reject(error);
       this.#opening = undefined;
       return;
@@ -360,7 +373,7 @@ export class Crew {
     );
     this.#restart?.reject(error);
     this.#restart = undefined;
-    if (member === undefined) this.#maintain();
+    if (member === undefined) this.maintain();
   }
 }
 

@@ -9,8 +9,17 @@
 import type { Job, Report, RunListener } from '../../../execution/index.ts';
 import type { Limited } from '../limits.ts';
 import type { Link, LinkEvents, Linker, LinkOptions } from '../link.ts';
-import { type AbortCause, type ChildSettings, packJob, type ToChild } from '../wire.ts';
+import {
+  type AbortCause,
+  type ChildSettings,
+  type Done,
+  isDone,
+  longestWindow,
+  packJob,
+  type ToChild,
+} from '../wire.ts';
 import { Claims } from './claims.ts';
+import { Logbook } from './logbook.ts';
 
 /** A job the pool has taken. */
 export interface Run extends Limited {
@@ -32,8 +41,8 @@ export interface Run extends Limited {
 
 export type MemberState = 'starting' | 'ready' | 'retiring' | 'ending' | 'gone';
 
-/** Jobs a child may have at hand beyond those it runs. */
-export const longestWindow = 16;
+/** The work a child may have at hand, by what its last tasks took. */
+const windowMs = 20;
 /** A body above this size is not handed ahead: taken back, it would be sent twice. */
 const largestAheadBytes = 64 * 1024;
 
@@ -46,7 +55,7 @@ export class Member {
   state: MemberState = 'starting';
   /** Tasks it may still be handed. */
   budget: number;
-  /** How many jobs it may have at hand, itself included: grows while tasks are tiny, 1 as soon as one is not. */
+  /** How many jobs it may have at hand, the running one included: more than one while tasks are short. */
   window = 1;
   /** Why the pool ended it: other tasks that ran there are given back, not lost. */
   endedFor: string | undefined;
@@ -62,31 +71,36 @@ export class Member {
   /** Of what it is expected to do next: get ready, exit. */
   cancelDeadline: (() => void) | undefined;
   readonly #claims: Claims | undefined;
+  readonly #logbook: Logbook | undefined;
+  /** Of its last runs. */
+  #usualMs = Number.NaN;
+  /** Claims cannot be written any more: a full disk. */
+  #isFull = false;
   #lastSeq = 0;
   #outbox: ReturnType<typeof packJob>[] = [];
   #offers: number[] = [];
 
   constructor(
     linker: Linker,
-    settings: Omit<ChildSettings, 'claimsFd'> & { readonly handsAhead: boolean; readonly maxTasks: number },
-    options: Omit<LinkOptions, 'claimsFd' | 'index'>,
+    settings: Omit<ChildSettings, 'files'> & { readonly handsAhead: boolean; readonly maxTasks: number },
+    options: Omit<LinkOptions, 'sharedFds' | 'index'>,
     events: (member: Member) => LinkEvents,
   ) {
     const { handsAhead, maxTasks, ...rest } = settings;
     this.index = settings.index;
     this.budget = maxTasks;
-    this.#claims = handsAhead ? Claims.open() : undefined;
-    const claimsFd = this.#claims?.fd;
+    this.#logbook = handsAhead ? Logbook.open() : undefined;
+    this.#claims = this.#logbook === undefined ? undefined : Claims.open();
+    const sharedFds = [this.#claims, this.#logbook].flatMap((file) => file?.fd ?? []);
     try {
-      this.link = linker.open({ ...options, index: this.index, claimsFd }, events(this));
+      this.link = linker.open({ ...options, index: this.index, sharedFds }, events(this));
     } catch (error) {
-      this.#claims?.close();
+      this.#closeFiles();
       throw error;
     }
-    this.link.send([
-      'open',
-      { ...rest, claimsFd: claimsFd === undefined ? undefined : linker.claimsFdInChild(claimsFd) },
-    ]);
+    const [claims, logbook] = linker.fdsInChild(sharedFds);
+    const files = claims === undefined || logbook === undefined ? undefined : { claims, logbook };
+    this.link.send(['open', { ...rest, files }]);
   }
 
   get isIdle(): boolean {
@@ -96,13 +110,14 @@ export class Member {
   /** Whether a job can be handed to it although its slot is taken. */
   canTakeAhead(run: Run): boolean {
     return (
-      this.#claims !== undefined &&
+      this.#claims?.hasRoom === true &&
+      this.#logbook?.hasRoom === true &&
+      !this.#isFull &&
       this.state === 'ready' &&
       this.budget > 0 &&
       this.running.size === 1 &&
       1 + this.ahead.length < this.window &&
-      run.job.body.length <= largestAheadBytes &&
-      this.#claims.hasRoom
+      run.job.body.length <= largestAheadBytes
     );
   }
 
@@ -111,8 +126,10 @@ export class Member {
     this.#assign(run);
     this.running.set(run.seq, run);
     this.#outbox.push(packJob(run.seq, false, run.job));
-    // The child drops what it was handed ahead now, so all of that has been taken, back or by the child.
+    if (this.running.size > 1) return;
+    // The child drops what it was handed ahead now, so all of that has been taken, back or by the child, and told of.
     if (this.#claims?.hasRoom === false) this.#claims.tidy();
+    if (this.#logbook?.hasRoom === false) this.#logbook.tidy();
   }
 
   handAhead(run: Run): void {
@@ -133,29 +150,62 @@ export class Member {
   /** Sends what was handed since the last time, in one message. */
   flush(): void {
     if (this.#outbox.length === 0) return;
-    if (this.#offers.length > 0) {
-      this.#claims?.offer(this.#offers);
-      this.#offers = [];
+    if (this.#offers.length > 0 && !this.#isFull) {
+      try {
+        this.#claims?.offer(this.#offers);
+        this.#offers = [];
+      } catch {
+        this.#isFull = true; // what could not be offered is taken back by `recall`
+      }
     }
     const jobs = this.#outbox;
     this.#outbox = [];
     this.link.send(['run', ...jobs]);
   }
 
-  /** A run has ended here. The next one handed ahead, if any, starts now and is returned. */
-  finish(run: Run): Run | undefined {
+  /** The reports it wrote down since the last time. @throws {TypeError} */
+  written(): readonly Done[] {
+    return (this.#logbook?.read() ?? []).map((entry) => {
+      if (!isDone(entry)) throw new TypeError('An entry of the logbook has no form.');
+      return entry;
+    });
+  }
+
+  /** One that was handed ahead runs, or ran: the child took it. Undefined: it is not here. */
+  begin(seq?: number): Run | undefined {
+    const at = seq === undefined ? 0 : this.ahead.findIndex((run) => run.seq === seq);
+    const run = at === -1 ? undefined : this.ahead.splice(at, 1)[0];
+    if (run !== undefined) this.running.set(run.seq, run);
+    return run;
+  }
+
+  /** A run has ended here after so long. */
+  finish(run: Run, elapsedMs: number): void {
     this.running.delete(run.seq);
     this.hasFinishedAny = true;
-    const next = this.ahead.shift();
-    if (next !== undefined) this.running.set(next.seq, next);
-    return next;
+    const ms = Math.min(elapsedMs, 2 * windowMs);
+    this.#usualMs = Number.isNaN(this.#usualMs) ? ms : this.#usualMs + (ms - this.#usualMs) / 4;
+    this.window = Math.min(longestWindow, 1 + Math.floor(windowMs / this.#usualMs));
+  }
+
+  /** Its present task lasts: no more ahead until its tasks are short again. */
+  slowDown(): void {
+    this.#usualMs = 2 * windowMs;
+    this.window = 1;
   }
 
   /** Takes back everything that the child has not started, in order. */
   recall(): Run[] {
     if (this.#claims === undefined) return [];
     this.flush();
-    return this.#claims.recall().flatMap((seq) => this.release(seq) ?? []);
+    const unoffered = this.#offers;
+    this.#offers = [];
+    return [...this.#claims.recall(), ...unoffered].flatMap((seq) => this.release(seq) ?? []);
+  }
+
+  /** What it has at hand it should not have: its file is full. */
+  get hasUnoffered(): boolean {
+    return this.#offers.length > 0;
   }
 
   /** Undoes the handing over of a job that did not start. */
@@ -183,7 +233,12 @@ export class Member {
     this.cancelDeadline?.();
     this.state = 'gone';
     const unstarted = this.recall();
-    this.#claims?.close();
+    this.#closeFiles();
     return unstarted;
+  }
+
+  #closeFiles(): void {
+    this.#claims?.close();
+    this.#logbook?.close();
   }
 }

@@ -2,8 +2,9 @@
  * The pool of children, processes or threads: picks a free child for each job and guards the time limits. It makes no
  * promise per task and writes to each child once a tick.
  *
- * A child is handed a job when it has a free slot. While its tasks are tiny it may be handed a few ahead (`claims.ts`);
- * they are taken back as soon as the task before them lasts.
+ * A child is handed a job when it has a free slot. While its tasks are short it may be handed some ahead (`claims.ts`);
+ * they are taken back as soon as the task before them lasts. It then writes its reports into a book (`logbook.ts`), where
+ * they are read when it says so, and by the way every few milliseconds.
  */
 import { constants } from 'node:os';
 import type { System } from '../../../core/system.ts';
@@ -14,15 +15,11 @@ import type { PoolOptions } from '../options.ts';
 import type { Pool, PoolStats } from '../pool.ts';
 import { Queue } from '../queue.ts';
 import { ended } from '../reports.ts';
-import { type FromChild, unpackReport, unpackResult } from '../wire.ts';
+import { type Done, type FromChild, unpackReport, unpackResult } from '../wire.ts';
 import { Crew } from './crew.ts';
-import { longestWindow, type Member, type Run } from './member.ts';
+import type { Member, Run } from './member.ts';
 
-/** A task shorter than this is tiny. */
-const tinyMs = 1;
-/** A child with more than this handed ahead is left alone, so that its next jobs come in one message. */
-const lowWater = 3;
-/** A task that lasts longer than this loses what was handed ahead behind it. */
+/** A task that lasts longer than this loses what was handed ahead behind it. Books are read that often. */
 const patienceMs = 5;
 /** How long a task may take to end after its signal was aborted, before its child is killed. */
 const terminateGraceMs = 500;
@@ -68,6 +65,7 @@ class ChildPool implements Pool {
     this.#crew = new Crew(linker, options, this.#log, {
       ready: () => this.#flushSoon(),
       message: (member, message) => this.#hear(member, message),
+      leaving: (member) => this.#onLeaving(member),
       released: (runs) => this.#requeue(runs),
       gone: (member, reason) => this.#onGone(member, reason),
     });
@@ -111,6 +109,7 @@ class ChildPool implements Pool {
   terminateJob(id: string, killSignal: string): boolean {
     const outcome: Outcome = { kind: 'terminated', killSignal };
     const isIt = (run: Run): boolean => run.job.id === id;
+    for (const member of this.#crew.members) this.#look(member);
     const waiting = this.#takeWaiting(isIt);
     for (const run of waiting) this.#settle(run, ended(outcome));
     const running = [...this.#allRunning()].filter((run) => isIt(run) && run.verdict === undefined);
@@ -221,6 +220,7 @@ class ChildPool implements Pool {
     this.#fillSlots(ready);
     if (this.#asyncSlots === 1) this.#handAhead(ready);
     for (const member of ready) member.flush();
+    if (this.#asyncSlots > 1) this.#crew.maintain(); // one may have had its last
   }
 
   #fillSlots(ready: readonly Member[]): void {
@@ -240,7 +240,7 @@ class ChildPool implements Pool {
   }
 
   #handAhead(ready: readonly Member[]): void {
-    const short = ready.filter(({ ahead }) => ahead.length <= lowWater);
+    const short = ready.filter(({ ahead, window }) => ahead.length <= window / 2); // so that they come together
     for (let isAnyHanded = true; isAnyHanded; ) {
       isAnyHanded = false;
       for (const member of short) {
@@ -299,10 +299,11 @@ class ChildPool implements Pool {
       const now = this.#system.monotonic();
       for (const member of this.#crew.members) {
         if (member.ahead.length === 0) continue;
+        this.#look(member);
         const [current] = member.running.values();
         const isSlow = current === undefined || now - current.startedAt >= patienceMs;
-        const released = isSlow ? member.recall() : [];
-        if (released.length > 0) member.window = 1;
+        const released = isSlow || member.hasUnoffered ? member.recall() : [];
+        if (released.length > 0) member.slowDown();
         this.#requeue(released);
         if (member.ahead.length > 0) this.#sweepSoon();
       }
@@ -311,10 +312,21 @@ class ChildPool implements Pool {
 
   // What children say
 
+  /** Reads what a child wrote down: the ends of tasks that it told nothing else of. */
+  #look(member: Member): void {
+    try {
+      for (const done of member.written()) this.#onDone(member, done);
+    } catch (error) {
+      this.#log.error({ err: error, child: member.link.pid }, 'A pool process wrote what cannot be understood');
+      this.#crew.kill(member, 'The process wrote what cannot be understood.');
+    }
+  }
+
   #hear(member: Member, message: FromChild): void {
+    this.#look(member);
     switch (message[0]) {
       case 'done':
-        this.#onDone(member, message[1], message[2], unpackReport([message[3], message[4], message[5]]));
+        this.#onDone(member, message);
         return;
       case 'state': {
         const run = member.running.get(message[1]);
@@ -335,18 +347,32 @@ class ChildPool implements Pool {
     }
   }
 
-  #onDone(member: Member, seq: number, elapsedMs: number, report: Report): void {
-    const run = member.running.get(seq);
+  #onDone(member: Member, [, seq, elapsedMs, ...packed]: Done): void {
+    const run = member.running.get(seq) ?? this.#begin(member, seq);
     if (run === undefined) return;
+    const report = unpackReport(packed);
     this.#stop(run);
-    const next = member.finish(run);
-    if (next !== undefined) this.#start(next, member);
-    member.window = elapsedMs < tinyMs ? Math.min(longestWindow, member.window + 1) : 1;
+    member.finish(run, elapsedMs);
+    if (member.running.size === 0) this.#begin(member);
     // What was decided about it meanwhile stands, unless it had succeeded by then.
     const isOverruled = run.verdict !== undefined && report.outcome.kind !== 'succeeded';
     this.#settle(run, isOverruled && run.verdict !== undefined ? ended(run.verdict) : report);
     this.#crew.leaveIfDue(member);
     if (this.#waiting.length > 0) this.#flushSoon();
+  }
+
+  /** The child has taken the next job that it was handed ahead, or that one. */
+  #begin(member: Member, seq?: number): Run | undefined {
+    const run = member.begin(seq);
+    if (run !== undefined) this.#start(run, member);
+    return run;
+  }
+
+  /** Its child is gone: what did it finish, and what had it begun? */
+  #onLeaving(member: Member): void {
+    this.#look(member);
+    this.#requeue(member.recall());
+    while (this.#begin(member) !== undefined); // what cannot be taken back the child took
   }
 
   /** Its child is gone, with what it was running. */
@@ -365,6 +391,7 @@ class ChildPool implements Pool {
 
   #onHardLimit(run: Run): void {
     const { member } = run;
+    if (member !== undefined) this.#look(member); // it may have ended
     if (member === undefined || run.isSettled) return;
     const outcome: Outcome = { kind: 'timed out', limitSeconds: run.job.timeLimit ?? 0 };
     run.verdict = outcome;

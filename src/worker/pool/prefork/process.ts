@@ -10,7 +10,7 @@ import { isFromChild, sendable, type ToChild } from '../wire.ts';
 import { Warden } from './warden.ts';
 
 /** After stdin, stdout, stderr and the channel. */
-const claimsFdInChild = 4;
+const firstSharedFd = 4;
 /** How long a child that has hung up may take to end. */
 const hangUpGraceMs = 1000;
 /** How long its output may take to end after it: a program it started may still hold the pipe. */
@@ -20,7 +20,7 @@ export function processLinker(system: System): Linker {
   const warden = new Warden(system);
   return {
     kind: 'prefork',
-    claimsFdInChild: () => claimsFdInChild,
+    fdsInChild: (sharedFds) => sharedFds.map((_, index) => firstSharedFd + index),
     open: (options, events) => new ProcessLink(system, warden, options, events),
     close: () => warden.close(),
   };
@@ -44,8 +44,7 @@ class ProcessLink implements Link {
     this.#events = events;
     this.#lostWaitMs = options.lostWaitMs;
     const output = options.redirectsOutput ? 'pipe' : 'inherit';
-    const stdio: StdioOptions = ['ignore', output, output, 'ipc'];
-    if (options.claimsFd !== undefined) stdio.push(options.claimsFd);
+    const stdio: StdioOptions = ['ignore', output, output, 'ipc', ...options.sharedFds];
     const child = fork(entry, [`--pool-child=${options.index}`], {
       serialization: 'json',
       stdio,

@@ -55,7 +55,7 @@ export class Warden {
     if (process.platform === 'win32' || this.#isClosed) return;
     const shell = spawn('/bin/sh', ['-c', script], { stdio: ['pipe', 'ignore', 'ignore'] });
     this.#shell = shell;
-    shell.stdin.on('error', () => undefined);
+    shell.stdin?.on('error', () => undefined);
     shell.once('error', (error) => this.#onLost(error));
     shell.once('exit', () => this.#onLost());
     shell.unref();

@@ -17,7 +17,7 @@ export function openThreadPool(options: PoolOptions): Promise<Pool> {
 function threadLinker(system: System): Linker {
   return {
     kind: 'threads',
-    claimsFdInChild: (claimsFd) => claimsFd,
+    fdsInChild: (sharedFds) => sharedFds,
     open: (options, events) => new ThreadLink(system, options, events),
     close: () => undefined,
   };
