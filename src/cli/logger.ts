@@ -1,8 +1,9 @@
 /**
  * The log of a program: JSON lines on stderr, or people's lines when stderr is a terminal and pino-pretty is installed.
  */
-import { type DestinationStream, type Level, type Logger, type LoggerOptions, pino } from 'pino';
+import { type Bindings, type ChildLoggerOptions, type DestinationStream, type Level, type Logger, pino } from 'pino';
 import type { Celery } from '../app/index.ts';
+import { logField, logText } from '../core/log-text.ts';
 import { isSecretKey, mask, redact, redactText } from '../core/redact.ts';
 import type { LogFile } from './log-file.ts';
 
@@ -34,8 +35,7 @@ export interface LogOptions {
 }
 
 export async function createLogger(options: LogOptions): Promise<Logger> {
-  const settings = settingsFor(options.level);
-  const { file } = options;
+  const { file, level } = options;
   const pretty =
     options.isTerminal && file?.path === undefined
       ? await import('pino-pretty').then(
@@ -43,7 +43,7 @@ export async function createLogger(options: LogOptions): Promise<Logger> {
           () => undefined,
         )
       : undefined;
-  if (pretty === undefined) return pino(settings, orFile(pino.destination({ dest: 2, sync: true }), file));
+  if (pretty === undefined) return makeLogger(level, orFile(pino.destination({ dest: 2, sync: true }), file));
   const stream = pretty({
     colorize: options.color,
     destination: 2,
@@ -52,48 +52,68 @@ export async function createLogger(options: LogOptions): Promise<Logger> {
     translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
     ignore: 'pid,hostname',
   });
-  return pino(settings, orFile(stream, file));
+  return makeLogger(level, orFile(stream, file));
 }
 
 /** JSON lines, given to `write` one by one. */
 export function createLineLogger(level: Level, write: (line: string) => void): Logger {
-  return pino(settingsFor(level), { write: (line) => write(line.trimEnd()) });
+  return makeLogger(level, { write: (line) => write(line.trimEnd()) });
 }
 
-/** No secret gets into a line: fields by their names, passwords in URLs and the like in every text, errors and causes too. */
-function settingsFor(level: Level): LoggerOptions {
-  const isSecret = new Map<string, boolean>();
-  const hasSecretName = (key: string): boolean => {
-    let answer = isSecret.get(key);
-    if (answer === undefined) {
-      answer = isSecretKey(key);
-      if (isSecret.size < 1000) isSecret.set(key, answer);
-    }
-    return answer;
+interface FieldName {
+  /** Fit for a log. */
+  readonly text: string;
+  readonly isSecret: boolean;
+}
+
+/**
+ * No secret gets into a line: fields by their names, passwords in URLs and the like in every text, errors and causes too.
+ * And no text writes lines of its own, draws on the terminal or has no end: `core/log-text.ts`.
+ */
+function makeLogger(level: Level, stream: DestinationStream): Logger {
+  const known = new Map<string, FieldName>();
+  const nameOf = (key: string): FieldName => {
+    const name = known.get(key) ?? { text: logText(key), isSecret: isSecretKey(key) };
+    if (known.size < 1000 && key.length < 100) known.set(key, name);
+    return name;
   };
-  const shown = (key: string, value: unknown): unknown => {
-    if (value instanceof Error) return value; // the serializer's
-    if (hasSecretName(key)) return value === undefined || value === null || typeof value === 'boolean' ? value : mask;
-    if (typeof value === 'string') return redactText(value);
-    return typeof value === 'object' && value !== null ? redact(value) : value;
+  const shown = (key: string, isSecret: boolean, value: unknown): unknown => {
+    if (value instanceof Error) return logField(key, redact({ ...pino.stdSerializers.err(value) }));
+    if (isSecret) return value === undefined || value === null || typeof value === 'boolean' ? value : mask;
+    if (typeof value === 'string') return logField(key, redactText(value));
+    return typeof value === 'object' && value !== null ? logField(key, redact(value)) : value;
   };
-  return {
-    level,
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: {
-      log: (fields) => Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, shown(key, value)])),
-    },
-    hooks: {
-      logMethod(given, method) {
-        const texts = given.map((one) => (typeof one === 'string' ? redactText(one) : one));
-        method.apply(this, texts as Parameters<typeof method>);
+  const allShown = (fields: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+    Object.fromEntries(
+      Object.entries(fields).map(([key, value]) => {
+        const { isSecret, text } = nameOf(key);
+        return [text, shown(key, isSecret, value)];
+      }),
+    );
+  const logger = pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { log: allShown },
+      serializers: {
+        err: (error: unknown) => error, // shown as every field is
+        // The sentence with its values in it; that of an error logged alone is the error's own.
+        msg: (text: unknown) => (typeof text === 'string' ? logText(redactText(text)) : text),
       },
     },
-    serializers: {
-      err: (error: unknown) => (error instanceof Error ? redact({ ...pino.stdSerializers.err(error) }) : redact(error)),
+    stream,
+  );
+  // What a child logger is bound to passes no formatter.
+  const { child, setBindings } = logger;
+  return Object.assign(logger, {
+    child(this: Logger, bindings: Bindings, options?: ChildLoggerOptions) {
+      return Reflect.apply(child, this, [allShown(bindings), options]);
     },
-  };
+    setBindings(this: Logger, bindings: Bindings) {
+      Reflect.apply(setBindings, this, [allShown(bindings)]);
+    },
+  });
 }
 
 function orFile(stream: DestinationStream, file: LogFile | undefined): DestinationStream {

@@ -1,4 +1,5 @@
 /** The lines that a task's life leaves in the log; `celery-ts logtool` finds them again by these sentences. */
+import { inOneLine } from '../core/log-text.ts';
 import type { Logger } from '../core/system.ts';
 import type { Outcome } from '../execution/index.ts';
 import type { Request } from './request.ts';
@@ -70,8 +71,8 @@ export function logOutcome(log: Logger, request: Request, outcome: Outcome): voi
   }
 }
 
-/** The first 200 bytes, control characters escaped, so that a hostile body cannot write into the log. */
+/** The first 200 bytes, quotes and control characters escaped, so that a hostile body cannot write into the log. */
 export function headOf(body: Uint8Array): string {
   const head = Buffer.from(body.buffer, body.byteOffset, Math.min(body.byteLength, 200)).toString('latin1');
-  return JSON.stringify(head).slice(1, -1);
+  return inOneLine(JSON.stringify(head).slice(1, -1));
 }

@@ -3,6 +3,7 @@
  * a count of what was dropped. Nothing here waits: a task can write as fast as it likes and is only charged its own time.
  */
 import { StringDecoder } from 'node:string_decoder';
+import { printable } from '../../core/log-text.ts';
 import type { System } from '../../core/system.ts';
 import type { Stream } from './wire.ts';
 
@@ -140,6 +141,7 @@ export class LineCutter {
     this.#partial = '';
     this.#isOverlong = false;
     this.#isSkipping = false;
+    // A task's output cannot draw on the terminal that shows the log.
     if (isWhole && this.#budget.take(line)) this.#emit(printable(line));
   }
 
@@ -154,14 +156,6 @@ function bounded(line: string): string {
   const text = line.endsWith('\r') ? line.slice(0, -1) : line;
   if (text.length * 3 <= maxLineBytes || Buffer.byteLength(text) <= maxLineBytes) return text;
   return new StringDecoder('utf8').write(Buffer.from(text).subarray(0, maxLineBytes));
-}
-
-/** Control characters become visible: a task's output cannot draw on the terminal that shows the log. */
-function printable(line: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be found
-  return line.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (sign) => {
-    return `\\x${sign.charCodeAt(0).toString(16).padStart(2, '0')}`;
-  });
 }
 
 /** Whoever wrote: a running task, or nobody known. */
