@@ -1,6 +1,6 @@
 /**
  * The log file of a program that runs on: opened without following links, opened anew on SIGHUP (after a rotation).
- * A disk that is full loses lines, not the program.
+ * A disk that is full loses lines, not the program; stderr hears of it once, and how many they were when it takes lines again.
  */
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -30,7 +30,14 @@ const standardStreams: ReadonlyMap<string, number> = new Map([
 export class LogFile {
   #path: string | undefined;
   #descriptor: number | undefined;
+  /** Lines since the file took the last one. */
+  #lost = 0;
+  readonly #complain: (text: string) => void;
   readonly #onHangUp = (): void => this.#reopen();
+
+  constructor(complain: (text: string) => void = (text) => void process.stderr.write(text)) {
+    this.#complain = complain;
+  }
 
   /** Where lines go; undefined: not into a file. */
   get path(): string | undefined {
@@ -57,8 +64,9 @@ export class LogFile {
     if (this.#descriptor === undefined) return false;
     try {
       writeSync(this.#descriptor, text);
-    } catch {
-      // Full, or a pipe without a reader: the line is lost.
+      this.#isWell();
+    } catch (error) {
+      this.#isLost(error); // full, or a pipe without a reader
     }
     return true;
   }
@@ -67,6 +75,19 @@ export class LogFile {
     process.off('SIGHUP', this.#onHangUp);
     this.#close();
     this.#path = undefined;
+  }
+
+  #isLost(error: unknown): void {
+    this.#lost += 1;
+    if (this.#lost > 1 || standardStreams.has(this.#path ?? '')) return;
+    this.#complain(`The log file ${this.#path} takes no more, and lines are lost: ${messageOf(error)}\n`);
+  }
+
+  #isWell(): void {
+    if (this.#lost === 0) return;
+    const lines = this.#lost === 1 ? '1 line was' : `${this.#lost} lines were`;
+    this.#lost = 0;
+    this.#complain(`The log file ${this.#path} takes lines again; ${lines} lost\n`);
   }
 
   #reopen(): void {

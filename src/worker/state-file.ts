@@ -18,6 +18,8 @@ export interface StateFileOptions {
 }
 
 const saveEveryMs = 1000;
+/** What fails is tried again each time, and said no more often than this. */
+const reportEveryMs = 60_000;
 const largestFile = 64 * 2 ** 20;
 
 export class StateFile {
@@ -26,6 +28,8 @@ export class StateFile {
   #saving: Promise<void> = Promise.resolve();
   #cancel: () => void = () => undefined;
   #isClosed = false;
+  #hasFailed = false;
+  #reportedAt = Number.NEGATIVE_INFINITY;
 
   private constructor(given: StateFileOptions) {
     this.#given = given;
@@ -33,15 +37,16 @@ export class StateFile {
 
   /**
    * Takes over what the file holds, and writes it, so that a file that cannot be written is known at the start.
-   * What is no state file of ours is renamed aside.
+   * What is no state file of ours is renamed aside; a symbolic link is none.
    * @throws {CannotCreateFile} when the file cannot be read or written.
    */
   static async open(given: StateFileOptions): Promise<StateFile> {
     const file = new StateFile(given);
     const { path } = given;
     try {
-      const text = await readText(path);
-      if (text !== undefined && !file.#take(text)) await file.#setAside();
+      const found = await read(path);
+      if (found === 'a link') await file.#setAside('it is a symbolic link, and links are not followed');
+      else if (found !== 'nothing' && !file.#take(found.text)) await file.#setAside('it cannot be read as one');
       await file.#write();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -55,12 +60,7 @@ export class StateFile {
 
   /** Writes what is new, if the disk lets it; a worker does not stop for that. */
   save(): Promise<void> {
-    this.#saving = this.#saving
-      .then(() => this.#write())
-      .catch((error: unknown) => {
-        const { path, system } = this.#given;
-        system.log.error({ file: path, err: error }, 'The state of the worker could not be saved');
-      });
+    this.#saving = this.#saving.then(() => this.#trySave());
     return this.#saving;
   }
 
@@ -76,6 +76,23 @@ export class StateFile {
       if (this.#given.revoked.changes !== this.#saved) await this.save();
       if (!this.#isClosed) this.#saveLater();
     });
+  }
+
+  async #trySave(): Promise<void> {
+    const { path, system } = this.#given;
+    try {
+      await this.#write();
+      if (this.#hasFailed) system.log.info({ file: path }, 'The state of the worker is saved again');
+      this.#hasFailed = false;
+    } catch (error) {
+      this.#hasFailed = true;
+      if (system.monotonic() - this.#reportedAt < reportEveryMs) return;
+      this.#reportedAt = system.monotonic();
+      system.log.error(
+        { file: path, err: error },
+        'The state of the worker could not be saved: it goes on and tries again',
+      );
+    }
   }
 
   async #write(): Promise<void> {
@@ -105,26 +122,31 @@ export class StateFile {
     return true;
   }
 
-  async #setAside(): Promise<void> {
+  async #setAside(why: string): Promise<void> {
     const { path, system } = this.#given;
     const aside = `${path}.unreadable-${new Date(system.now()).toISOString().replace(/[:.]/g, '')}`;
     await rename(path, aside);
-    system.log.warn({ file: path, aside }, 'The state file is none of ours: renamed aside, the worker begins anew');
+    system.log.warn(
+      { file: path, aside, why },
+      'The state file is none of ours: renamed aside, the worker begins anew',
+    );
   }
 }
 
-async function readText(path: string): Promise<string | undefined> {
+async function read(path: string): Promise<{ readonly text: string } | 'a link' | 'nothing'> {
+  const { O_NOFOLLOW = 0, O_NONBLOCK = 0, O_RDONLY } = constants;
   try {
-    const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     try {
       const stat = await file.stat();
       if (!stat.isFile()) throw new TypeError('it is no file');
-      return stat.size <= largestFile ? await file.readFile('utf8') : '';
+      return { text: stat.size <= largestFile ? await file.readFile('utf8') : '' };
     } finally {
       await file.close();
     }
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return undefined;
+    if (isCode(error, 'ENOENT')) return 'nothing';
+    if (isCode(error, 'ELOOP')) return 'a link';
     throw error;
   }
 }

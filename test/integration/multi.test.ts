@@ -232,6 +232,20 @@ describe('a detached worker', () => {
     }
     expect(await readFile(join(project.folder, 'precious'), 'utf8')).toBe('precious');
   });
+
+  it('worker: leaves with 73 for a state file it may not write', async () => {
+    await using broker = await testBroker();
+    await using project = await tempProject({ 'tasks.mjs': tasks });
+    const statedb = (file: string) =>
+      project.run(['worker', '-A', 'tasks', '-P', 'solo', '-b', broker.url, '--statedb', file]);
+    const nowhere = await statedb('no/such/worker.state');
+    expect([nowhere.code, nowhere.stderr]).toEqual([
+      73,
+      expect.stringMatching(
+        /^Error: The state file \S*worker\.state cannot be used: .*Name another one \(--statedb\)\.$/m,
+      ),
+    ]);
+  });
 });
 
 /** Whether a user can run what is built here. */

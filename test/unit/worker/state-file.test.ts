@@ -1,5 +1,5 @@
 /** `--statedb`: what a worker remembers over a restart. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -8,6 +8,7 @@ import { nodeSystem } from '../../../src/core/system.ts';
 import { Revoked, revokedOptions } from '../../../src/worker/revoked.ts';
 import { StateFile } from '../../../src/worker/state-file.ts';
 import { testLogger } from '../../support/logger.ts';
+import { manualSystem } from '../../support/manual-system.ts';
 import { until } from '../../support/until.ts';
 
 let folder: string;
@@ -55,6 +56,43 @@ describe('a state file', () => {
     await file.close();
     expect((await readdir(folder)).sort()).toEqual(['state.json', expect.stringMatching(/^state\.json\.unreadable-/)]);
     expect(logger.find('none of ours')).toHaveLength(1);
+  });
+
+  it('that is a symbolic link is renamed aside; what it points at is neither read nor written', async () => {
+    const target = join(folder, 'precious');
+    const text = JSON.stringify({ version: 1, clock: 7, revoked: { theirs: system.now() }, stamps: {} });
+    await writeFile(target, text);
+    await symlink(target, join(folder, 'state.json'));
+    const { file, revoked } = await aWorker();
+    revoked.add(['ours'], system.now());
+    await file.close();
+    expect(await readFile(target, 'utf8')).toBe(text);
+    expect(revoked.entries(system.now()).map(([id]) => id)).toEqual(['ours']);
+    expect((await lstat(join(folder, 'state.json'))).isFile()).toBe(true);
+    expect(logger.find('none of ours').at(-1)).toMatchObject({ why: expect.stringMatching(/symbolic link/) });
+  });
+
+  it('on a disk that takes no more is tried each time and said once a minute, and again when it is well', async () => {
+    const clocked = manualSystem();
+    const revoked = new Revoked();
+    const path = join(folder, 'disk', 'state.json');
+    await mkdir(join(folder, 'disk'));
+    const file = await StateFile.open({ path, revoked, clock: new LogicalClock(), system: clocked });
+    await rm(join(folder, 'disk'), { recursive: true });
+    const failures = () => clocked.logger.find('could not be saved');
+    for (let second = 0; second < 59; second += 1) {
+      await file.save();
+      await clocked.advance(1000);
+    }
+    expect(failures()).toMatchObject([{ level: 'error', err: { code: 'ENOENT' } }]);
+    await clocked.advance(1000);
+    await file.save();
+    expect(failures()).toHaveLength(2);
+    await mkdir(join(folder, 'disk'));
+    await file.save();
+    await file.close();
+    expect(clocked.logger.find('is saved again')).toHaveLength(1);
+    expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ version: 1 });
   });
 
   it('that cannot be written stops the start and says what to do', async () => {
