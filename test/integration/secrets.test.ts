@@ -164,6 +164,8 @@ describe('secrets', () => {
       [1, ['report', '-A', './timer.mjs']],
       [2, ['report', `--password=${canary(11)}`]],
       [2, ['call', 'x', '--args', `{"password": "${canary(12)}"`]],
+      [0, ['multi', 'show', 'w1', '-A', 'tasks', '-b', `amqp://u:${canary(14)}@h//`, `--password=${canary(15)}`]],
+      [0, ['multi', 'get', 'w1', 'w1', 'w2', '-b', `amqp://u:${canary(16)}@h//`]],
     ];
     for (const [exitCode, args] of runs) {
       const { code, stdout, stderr } = await project.run(args);

@@ -1,6 +1,7 @@
 /**
  * Nodes made of the words: their full names, their options, the command line that starts each. Pure.
  */
+import { redactArgs } from '../../core/redact.ts';
 import { CommandError, exitCodes } from '../exit-codes.ts';
 import { expandNodeFormat, type NodeParts, nodeParts } from '../node-format.ts';
 import type { MultiWords, NodeOptions } from './words.ts';
@@ -21,7 +22,7 @@ export interface MultiNode extends NodeParts {
   readonly executable: string;
   /** Behind the executable, word by word. */
   readonly argv: readonly string[];
-  /** As `show` and `get` print them: options with their values, each as one text. */
+  /** As `show` and `get` print them: options with their values, each as one text, secrets masked. */
   readonly shown: readonly string[];
   readonly pidfile: string;
   readonly logfile: string;
@@ -151,12 +152,12 @@ function commandLine(node: NodeParts, options: Map<string, string>, making: Maki
       ...appended,
     ],
     shown: [
-      ...defaults.entry,
+      ...redactArgs(defaults.entry),
       ...written(before),
-      ...command,
+      ...redactArgs(command),
       ...written(after),
-      rest.join(' '),
-      ...(appended.length === 0 ? [] : [appended.join(' ')]),
+      redactArgs(rest).join(' '),
+      ...(appended.length === 0 ? [] : [redactArgs(appended).join(' ')]),
     ],
     pidfile: expandNodeFormat(pidfile, node),
     logfile: expandNodeFormat(logfile, node),
@@ -171,7 +172,8 @@ function asWords([name, value]: [string, string]): string[] {
   return name.startsWith('--') ? [`${name}=${value}`] : [name, value];
 }
 
-function shown(name: string, value: string): string {
+function shown(name: string, given: string): string {
+  const [, value = ''] = redactArgs([name, given]);
   const text = /^[\w@%+=:,./-]*$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;
   if (value === '') return name;
   return name.startsWith('--') ? `${name}=${text}` : `${name} ${text}`;

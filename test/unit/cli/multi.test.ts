@@ -106,6 +106,24 @@ describe('the words of multi', () => {
     expect(node?.shown).toContain(`-A 'my tasks'`);
   });
 
+  it('are printed with their secrets masked, and run with them', () => {
+    const url = 'amqp://me:s3cret@rabbit//';
+    const secrets = [
+      '-b',
+      url,
+      '-b:w2',
+      `${url};${url}`,
+      `--result-backend=redis://:s3cret@cache/0`,
+      '--password=s3cret',
+    ];
+    const all = nodes('w1', 'w2', ...secrets, `--append=--token s3cret`, '--', `broker.url=${url}`, 'api_key=s3cret');
+    for (const { argv, shown } of all) {
+      expect(shown.join(' ')).not.toContain('s3cret');
+      expect(argv.filter((word) => word.includes('s3cret'))).toHaveLength(6);
+    }
+    expect(all[0]?.shown).toContain(`-b 'amqp://me:********@rabbit//'`);
+  });
+
   it('let no name out of the folders its files belong in', () => {
     for (const name of ['../../x', 'a b', 'x/y', 'a\nb']) expect(() => nodes(name), name).toThrow(/may have letters/);
   });
