@@ -45,11 +45,14 @@ export async function onChannel<T>(
   try {
     return await work(opened);
   } finally {
-    if (opened.error === undefined && !opened.link.isOver) {
-      const late = (): Error => new Error('no answer');
-      await within(opened.channel.close(), politeCloseLimitMs, connection.system, late).catch(() => undefined);
-    }
+    await closeChannel(opened);
   }
+}
+
+/** Closes a channel politely, within two seconds. One that is gone, or whose broker does not answer, is left. */
+export async function closeChannel({ channel, error, link, system }: OpenedChannel<Channel>): Promise<void> {
+  if (error !== undefined || link.isOver) return;
+  await within(channel.close(), politeCloseLimitMs, system, () => new Error('no answer')).catch(() => undefined);
 }
 
 /** Asks one thing of a broker on an open channel, within a deadline, and explains a refusal. */

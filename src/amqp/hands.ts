@@ -6,7 +6,7 @@ import type { Channel, ConsumeMessage, GetMessage } from 'amqplib';
 import type { DeliveryInfo, Envelope } from '../core/envelope.ts';
 import { codeOf, replyCode } from './broker-errors.ts';
 import type { Connection, OpenedChannel } from './connection.ts';
-import { ask, onChannel, type QueueCounts } from './declare.ts';
+import { ask, closeChannel, onChannel, type QueueCounts } from './declare.ts';
 import { wireTable } from './table.ts';
 
 /** A message taken out of a queue and not yet settled. */
@@ -94,9 +94,7 @@ export class Hands {
   async close(): Promise<void> {
     const opened = this.#opened;
     this.#opened = undefined;
-    if (opened !== undefined && opened.error === undefined && !opened.link.isOver) {
-      await opened.channel.close().catch(() => undefined);
-    }
+    if (opened !== undefined) await closeChannel(opened);
   }
 
   #settle(settle: (channel: Channel) => void): boolean {

@@ -6,6 +6,7 @@ import type { Channel } from 'amqplib';
 import type { Publication } from '../core/envelope.ts';
 import type { Logger } from '../core/system.ts';
 import type { Connection, OpenedChannel } from './connection.ts';
+import { closeChannel } from './declare.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 
 /** Messages that may come while the channel is being opened. */
@@ -77,7 +78,7 @@ export class PlainSender {
     if (open === undefined) return;
     open.outbox.flush();
     open.outbox.end();
-    if (this.#connection.isOpen) await open.opened.channel.close();
+    await closeChannel(open.opened);
   }
 
   async #prepare(): Promise<void> {

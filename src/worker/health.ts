@@ -3,9 +3,10 @@
  * (a broker that is away is no reason to kill a worker), `/readyz` while it consumes, `/metrics` tells Prometheus.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Connection, Consumer } from '../amqp/index.ts';
+import { type Connection, type Consumer, within } from '../amqp/index.ts';
 import { ImproperlyConfigured } from '../core/errors.ts';
 import { packageVersion } from '../core/package-version.ts';
+import type { System } from '../core/system.ts';
 import type { TaskService } from './consumer/tasks.ts';
 import type { Pool } from './pool/pool.ts';
 
@@ -14,6 +15,7 @@ export interface HealthOptions {
   readonly port: number;
   /** Loopback by default: what is told here is nobody else's business. */
   readonly host: string;
+  readonly system: System;
 }
 
 /** What the worker consists of, from the moment it consumes. */
@@ -26,22 +28,25 @@ export interface HealthSubject {
 
 /** A prober that does not read its answer is not waited for. */
 const requestLimitMs = 5000;
+const closeLimitMs = 1000;
 
 export class Health {
   readonly port: number;
   readonly #server: Server;
   readonly #nodeName: string;
+  readonly #system: System;
   #subject: HealthSubject | undefined;
 
   private constructor(server: Server, options: HealthOptions) {
     this.#server = server;
     this.#nodeName = options.nodeName;
+    this.#system = options.system;
     const address = server.address();
     this.port = typeof address === 'object' && address !== null ? address.port : options.port;
     server.on('request', (request, response) => this.#answer(request, response));
   }
 
-  /** @throws {ImproperlyConfigured} when the port is taken or not allowed. */
+  /** Warns when others than this host may ask. @throws {ImproperlyConfigured} when the port is taken or not allowed. */
   static async open(options: HealthOptions): Promise<Health> {
     const server = createServer({ requestTimeout: requestLimitMs, headersTimeout: requestLimitMs });
     try {
@@ -56,6 +61,13 @@ export class Health {
         { cause: error },
       );
     }
+    const address = server.address();
+    if (typeof address === 'object' && address !== null && !isLoopback(address.address)) {
+      options.system.log.warn(
+        { host: options.host, port: address.port },
+        'The health endpoint asks for no password and listens beyond this host (workerHealthHost): keep its port inside',
+      );
+    }
     return new Health(server, options);
   }
 
@@ -65,10 +77,11 @@ export class Health {
   }
 
   async close(): Promise<void> {
-    this.#server.closeAllConnections();
-    await new Promise<void>((resolve) => {
+    const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
+    this.#server.closeAllConnections();
+    await within(closed, closeLimitMs, this.#system, () => new Error('not closed')).catch(() => undefined);
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
@@ -90,6 +103,10 @@ export class Health {
         return send(404, 'There are /livez, /readyz and /metrics.\n');
     }
   }
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || /^(?:::ffff:)?127\./.test(address);
 }
 
 /** Why no task would be taken now; undefined when one would. */

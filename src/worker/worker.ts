@@ -255,7 +255,7 @@ async function openWorker(
   const queues = app.router.consumed({ ...given.selection, node: nodeName });
 
   const { workerHealthHost: host, workerHealthPort: port } = config;
-  const health = port === undefined ? undefined : opened.adopt(await Health.open({ nodeName, port, host }));
+  const health = port === undefined ? undefined : opened.adopt(await Health.open({ nodeName, port, host, system }));
   const [backend] = await Promise.all([app.backend(), app.codec.prepareToReceive()]);
   const size = given.autoscale?.min || (given.concurrency ?? config.workerConcurrency ?? availableParallelism());
   // Children load while the neighbours are asked what they know: a second that nobody has to wait for twice.

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { connect } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { BrokerMemory, Publisher, Queue } from '../../src/amqp/index.ts';
+import { BrokerMemory, Hands, Publisher, Queue } from '../../src/amqp/index.ts';
 import { insidesOf } from '../../src/amqp/insides.ts';
 import { AccessRefused, ImproperlyConfigured, OperationalError } from '../../src/core/errors.ts';
 import { nodeSystem } from '../../src/core/system.ts';
@@ -428,6 +428,17 @@ describe('closing', () => {
     proxy.freeze();
     const started = performance.now();
     await connection.close();
+    expect(performance.now() - started).toBeLessThan(2_500);
+  });
+
+  it('of a channel for hands-on work waits no longer for such a peer', async () => {
+    await using world = new World(broker.url);
+    const proxy = world.adopt(await FaultProxy.open(broker.url));
+    const hands = new Hands(await world.connected({ urls: proxy.url }));
+    await hands.declareQueue('hands-on', { autoDelete: true });
+    proxy.freeze();
+    const started = performance.now();
+    await hands.close();
     expect(performance.now() - started).toBeLessThan(2_500);
   });
 });
