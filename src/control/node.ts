@@ -35,8 +35,8 @@ export interface ControlNodeOptions extends ControlTopologyOptions {
   readonly publisher: Publisher;
   /** By command name and by alias. */
   readonly handlers: ReadonlyMap<string, CommandHandler>;
-  /** `workerControlAllow`: the commands that are obeyed. Default: all. */
-  readonly allow?: ReadonlySet<string> | undefined;
+  /** `workerControlAllow`: the commands that are obeyed, by name or glob. Default: all. */
+  readonly allow?: readonly string[] | undefined;
   /** Match node names with regular expressions where a request asks for it. Off by default: a pattern can take for ever. */
   readonly allowsRegularExpressions?: boolean | undefined;
   readonly codec: Codec;
@@ -160,7 +160,7 @@ export class ControlNode {
       system.log.warn({ method }, 'An unknown control command');
       return { error: `KeyError(${pythonRepr(method)})` };
     }
-    if (allow !== undefined && !allow.has(method)) {
+    if (allow !== undefined && !allow.some((pattern) => matchesGlob(pattern, method))) {
       system.log.warn({ method }, 'A control command that is not allowed here');
       return { error: `The command ${method} is not among workerControlAllow of this worker.` };
     }

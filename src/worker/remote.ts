@@ -69,7 +69,7 @@ export async function openRemote(
         connection,
         publisher: await app.publisher(),
         handlers: commandHandlers({ ...host, clock: app.remote.clock, heartbeat, gossip }),
-        allow: config.workerControlAllow === undefined ? undefined : new Set(config.workerControlAllow),
+        allow: config.workerControlAllow,
         codec: app.codec,
         clock: app.remote.clock,
         system,

@@ -241,7 +241,7 @@ describe("a worker's node", () => {
   });
 
   it('obeys the commands of its allow-list only', async () => {
-    await using fleet = await aFleet({ allow: new Set(['ping']) });
+    await using fleet = await aFleet({ allow: ['ping'] });
     const inspect = fleet.control.inspect({ destination: 'w1@host', timeout: 20 });
     expect(await inspect.ping()).toEqual({ ok: 'pong' });
     expect(await inspect.call('echo')).toMatchObject({ error: expect.stringContaining('workerControlAllow') });

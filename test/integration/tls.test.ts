@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { chmodSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
 import { join } from 'node:path';
-import { createServer, type Server } from 'node:tls';
+import { connect as connectTls, createServer, type Server, type TlsOptions as TlsServerOptions } from 'node:tls';
 import { BackendError, Celery } from 'celery-ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TlsOptions } from '../../src/amqp/index.ts';
@@ -79,8 +79,8 @@ describe.skipIf(findRabbitServer() === undefined)('a broker that asks for certif
   });
 
   /** What answers with another certificate than the broker's. Nothing behind it is reached. */
-  async function twin({ cert, key }: Identity): Promise<number> {
-    const listener = createServer({ cert, key }, (socket) => {
+  async function twin({ cert, key }: Identity, more: TlsServerOptions = {}): Promise<number> {
+    const listener = createServer({ cert, key, ...more }, (socket) => {
       const behind = connectSocket(node.port, '127.0.0.1');
       socket.pipe(behind).pipe(socket);
       const end = (): void => {
@@ -111,6 +111,7 @@ describe.skipIf(findRabbitServer() === undefined)('a broker that asks for certif
     const sent = await project.run(call, given);
     expect(sent.code, sent.stderr).toBe(0);
     expect(worker.output).toContain(`amqps://guest:**@localhost:${port}//`);
+    expect(worker.output).not.toContain('not verified');
     await worker.line(/Task succeeded/, 20);
     worker.signal('SIGTERM');
     expect((await worker.ended).code).toBe(0);
@@ -200,6 +201,43 @@ describe.skipIf(findRabbitServer() === undefined)('a broker that asks for certif
     const error = await reasonOf(world.connection({ urls, tls: mine, retry: { startup: 0 } }).connect());
     expect(error.message).toMatch(message);
     expect(error).toBeInstanceOf(OperationalError);
+  });
+
+  it('speaks TLS 1.2 or newer only, whatever older the broker would take; minVersion asks for more', async () => {
+    await using world = new World(node.url);
+    const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
+    const speaks = async (version: TlsServerOptions, tls: TlsOptions): Promise<string> => {
+      const urls = `amqps://guest:guest@localhost:${await twin(server, version)}//`;
+      const connection = world.connection({ urls, tls, retry: { startup: 0 } });
+      return connection.connect().then(
+        () => connection.state,
+        (error: unknown) => String(error),
+      );
+    };
+    const refused = /speaks no version of TLS that is allowed here.*1\.2 or newer/;
+    expect(await speaks(old, mine)).toMatch(refused);
+    expect(await speaks({ maxVersion: 'TLSv1.2' }, mine)).toBe('open');
+    expect(await speaks({ maxVersion: 'TLSv1.2' }, { ...mine, minVersion: 'TLSv1.3' })).toMatch(refused);
+
+    const at = { host: 'localhost', port: await twin(server, old), ca: authority.cert };
+    const careless = connectTls({ ...at, ...old });
+    await once(careless, 'secureConnect');
+    expect(careless.getProtocol()).toBe('TLSv1.1'); // it was there to be had
+    careless.destroy();
+  });
+
+  it('believes anybody only when that is written out, and says so', async () => {
+    const anybody = env(ours({ ca: 'stranger.pem', rejectUnauthorized: false }));
+    await using worker = project.start(['worker', '-A', 'tasks', '-P', 'solo', '-l', 'WARNING'], anybody);
+    await worker.line(/ready\./, 30);
+    const said = await worker.line(/certificate of the broker is not verified/);
+    expect(JSON.parse(said)).toMatchObject({
+      level: 40,
+      host: 'localhost',
+      msg: expect.stringContaining('insecureSkipVerify'),
+    });
+    worker.signal('SIGTERM');
+    expect((await worker.ended).code).toBe(0);
   });
 
   it('does not give up a worker for it: it says so and tries again', async () => {
