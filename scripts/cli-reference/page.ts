@@ -12,7 +12,7 @@ const meanings: Readonly<Record<keyof typeof exitCodes, string>> = {
   failed: 'Failed.',
   usage: 'Called wrongly: an option or a command that is not there.',
   unavailable: 'No answer from any worker, or the broker cannot be reached.',
-  bug: 'A bug of celery-ts.',
+  bug: 'A bug of celery-ts: an error out of its own code that nobody expected. The line says how to report it.',
   cannotCreate: 'A pid, log or state file cannot be created, or somebody else holds it.',
   refused: 'The broker or the result backend refused us.',
   configuration: 'The settings, the app or the topology cannot be worked with.',

@@ -32,11 +32,11 @@ export class CommandError extends CeleryError {
   }
 }
 
-export function exitCodeOf(error: unknown): number {
+export function exitCodeOf(error: CeleryError): number {
   if (error instanceof CommandError) return error.exitCode;
   if (error instanceof CannotCreateFile) return exitCodes.cannotCreate;
   if (error instanceof AccessRefused) return exitCodes.refused;
   if (error instanceof OperationalError) return exitCodes.unavailable;
   if (error instanceof ImproperlyConfigured || error instanceof QueueNotFound) return exitCodes.configuration;
-  return error instanceof CeleryError ? exitCodes.failed : exitCodes.bug;
+  return exitCodes.failed;
 }

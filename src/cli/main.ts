@@ -2,10 +2,12 @@
  * `celery-ts`: runs a command and turns what goes wrong into one readable line and an exit code.
  */
 import { CeleryError } from '../core/errors.ts';
+import { printable } from '../core/log-text.ts';
 import { packageVersion } from '../core/package-version.ts';
 import { isCode } from '../core/process-identity.ts';
 import { redactText } from '../core/redact.ts';
 import type { CommandContext } from './context.ts';
+import { describeCrash, watchCrashes } from './crash.ts';
 import { Starter } from './detach.ts';
 import { DevLink } from './dev/link.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
@@ -18,14 +20,14 @@ export async function main(argv: readonly string[]): Promise<number> {
   const starter = new Starter(env);
   for (const stream of [stdout, stderr]) stream.on('error', (error) => onOutputGone(error, argv));
   const context: CommandContext = { stdout, stderr, terminal, starter, dev: DevLink.of(env), env };
-  process.on('uncaughtExceptionMonitor', maskCrash);
+  watchCrashes({ withStack: isDebugging(argv), tell: (text) => starter.failed(text) });
   try {
     return await runProgram(argv, packageVersion(), context);
   } catch (error) {
-    const text = redactText(describe(error, isDebugging(argv)));
+    const { exitCode, text } = describe(error, isDebugging(argv));
     context.stderr.write(text);
     starter.failed(text);
-    return exitCodeOf(error);
+    return exitCode;
   }
 }
 
@@ -35,22 +37,11 @@ function onOutputGone(error: Error, argv: readonly string[]): void {
   process.exit(isCode(error, 'EPIPE') ? exitCodes.done : exitCodes.failed);
 }
 
-/** Node is about to print this error and to end the process; whoever else listens gets it as it is. */
-function maskCrash(error: unknown): void {
-  if (!(error instanceof Error) || process.listenerCount('uncaughtException') > 0) return;
-  error.message = redactText(error.message);
-  error.stack = redactText(error.stack ?? '');
-}
-
 /** One readable line; with `--loglevel debug` the stack too. */
-function describe(error: unknown, withStack: boolean): string {
-  const isOurs = error instanceof CeleryError;
-  const message = error instanceof Error ? error.message : String(error);
-  const line = isOurs
-    ? `Error: ${message}`
-    : `Error: ${message} (this is a bug of celery-ts; --loglevel debug shows where)`;
-  const stack = withStack && error instanceof Error ? `${error.stack ?? ''}\n` : '';
-  return `${line}\n${stack}`;
+function describe(error: unknown, withStack: boolean): { readonly text: string; readonly exitCode: number } {
+  if (!(error instanceof CeleryError)) return describeCrash(error, withStack);
+  const text = `Error: ${error.message}\n${withStack ? `${error.stack ?? ''}\n` : ''}`;
+  return { text: printable(redactText(text)), exitCode: exitCodeOf(error) };
 }
 
 function isDebugging(argv: readonly string[]): boolean {

@@ -1,5 +1,4 @@
 /** `celery-ts shell`: Node's own prompt with the app, its tasks and what one needs to call them at hand. */
-import { start } from 'node:repl';
 import { Command } from 'commander';
 import { type CommandContext, loadCommandApp, say } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -27,6 +26,8 @@ async function shell(context: CommandContext, options: Options, command: Command
   }
   say(context, `celery-ts shell, app '${app.main}'. At hand: ${Object.keys(names).join(', ')}.`);
   say(context, 'Promises are awaited: (await add.delay(1, 2)).get()');
+  // Here: with it comes `domain`, which listens for uncaught errors beside everybody who does (the pools in this process).
+  const { start } = await import('node:repl');
   const prompt = start({ prompt: 'celery> ', input: process.stdin, output: process.stdout });
   // What users import, from outside the rooms: the package as a whole.
   const api: Record<string, unknown> = await import(new URL('../../index.js', import.meta.url).href);
