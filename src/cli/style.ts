@@ -2,6 +2,7 @@
  * What goes to a terminal: colours where somebody wants them, and text of other hosts without its control characters,
  * which could otherwise write anywhere on the screen.
  */
+import { inOneLine, printable as withVisibleControls } from '../core/log-text.ts';
 import type { CommandContext } from './context.ts';
 
 export interface Style {
@@ -36,21 +37,14 @@ export function styleFor({ env, stdout }: CommandContext, options: { readonly co
   return stdout.isTTY === true && options.color !== false && !env.NO_COLOR ? colorStyle : plainStyle;
 }
 
-/** Control characters, and those that turn the direction of writing, as `\x1b`; line ends stay. */
+/** Control characters become visible; tabs become four spaces, so that columns stay; line ends stay. */
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu, escaped);
+  return withVisibleControls(text).replaceAll('\t', '    ');
 }
 
 /** The same on one line. */
 export function printableLine(text: string): string {
-  return printable(text).replaceAll('\n', '\\n');
-}
-
-function escaped(character: string): string {
-  if (character === '\n') return character;
-  if (character === '\t') return '    ';
-  const code = character.charCodeAt(0);
-  return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`;
+  return inOneLine(text).replaceAll('\t', '    ');
 }
 
 function sgr(on: string, off: string): (text: string) => string {

@@ -1,6 +1,6 @@
 /**
- * What may stand in a log. Control characters become visible, so that no text draws on the terminal that shows it or
- * begins a line of its own; no text is longer than 8 KiB, no field than eight times that. Secrets are `redact.ts`'s.
+ * What others wrote, fit for a log or a terminal. Control characters become visible, so that no text draws on the
+ * terminal that shows it or begins a line of its own. In a log no text is longer than 8 KiB, no field than eight times that. Secrets are `redact.ts`'s.
  */
 
 /** Characters of one text; what is longer ends in `cutMark`. */
@@ -12,10 +12,11 @@ const longestField = 8 * longestText;
 /** What even an empty item takes of a field. */
 const leastOfItem = 8;
 
+/** C0, DEL and C1, what parts lines elsewhere, and what turns the direction of writing; not tabs and ends of lines. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be found
-const controls = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/;
+const controls = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be found
-const controlsAndNewlines = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f]/;
+const controlsAndNewlines = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/;
 const allControls = new RegExp(controls, 'g');
 const allControlsAndNewlines = new RegExp(controlsAndNewlines, 'g');
 
@@ -82,5 +83,7 @@ function fieldInside(name: string, value: unknown, room: { left: number }): unkn
 }
 
 function escaped(sign: string): string {
-  return sign === '\n' ? '\\n' : `\\x${sign.charCodeAt(0).toString(16).padStart(2, '0')}`;
+  if (sign === '\n') return '\\n';
+  const code = sign.charCodeAt(0);
+  return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`;
 }

@@ -10,8 +10,8 @@ function aLogger() {
   return { log, lines, last: () => JSON.parse(lines.at(-1) ?? '') };
 }
 
-const hostile = 'a\nb\r\u001b[2J\u009b31m\u0000\u007f\tc';
-const shown = 'a\\nb\\x0d\\x1b[2J\\x9b31m\\x00\\x7f\tc';
+const hostile = 'a\nb\r\u001b[2J\u009b31m\u0000\u007f\u202e\u2028\tc';
+const shown = 'a\\nb\\x0d\\x1b[2J\\x9b31m\\x00\\x7f\\u202e\\u2028\tc';
 
 describe('control characters are visible', () => {
   it('in fields, in what is inside them, and in keys', () => {
