@@ -48,8 +48,6 @@ export interface PublisherOptions {
   readonly maxOutstandingBytes?: number;
   /** `false`: nothing is sent a second time. */
   readonly retryPolicy?: PublishRetryPolicy | false;
-  /** What becomes of a publication without `confirm` when there is no connection. Default `drop`. */
-  readonly unconfirmedWhenOffline?: 'drop' | 'wait';
   readonly system: System;
 }
 
@@ -98,7 +96,6 @@ export class Publisher {
   readonly #maxOutstanding: number;
   readonly #maxOutstandingBytes: number;
   readonly #retry: WholePolicy;
-  readonly #waitsOffline: boolean;
   readonly #deadlines: DeadlineList<Job>;
   readonly #declared: DeclaredQueues;
   readonly #plain: PlainSender;
@@ -124,7 +121,6 @@ export class Publisher {
     this.#maxOutstanding = Math.max(1, options.maxOutstanding ?? 1_000);
     this.#maxOutstandingBytes = options.maxOutstandingBytes ?? 64 * 1024 * 1024;
     this.#retry = wholePolicy(retryPolicy, { maxRetries: 3, intervalStart: 0, intervalStep: 0.2, intervalMax: 1 });
-    this.#waitsOffline = options.unconfirmedWhenOffline === 'wait';
     this.#deadlines = new DeadlineList(this.#limitSeconds * 1000, system, (job) => this.#onLate(job));
     this.#declared = new DeclaredQueues(connection, this.#limitSeconds);
     this.#plain = new PlainSender(connection, this.#log);
@@ -142,7 +138,7 @@ export class Publisher {
 
   /**
    * Resolves when the broker has confirmed the message and no `mandatory` message came back. Without `confirm`: when it
-   * is written, or dropped for want of a connection.
+   * is written to a connection that takes messages; or dropped for want of one, where it may be.
    *
    * @throws {PublishTimeoutError} with no confirm in time. @throws {PublishNackedError} when the broker refused it.
    * @throws {UnroutableError} when it is mandatory and no queue took it, or there is no such exchange.
@@ -151,7 +147,10 @@ export class Publisher {
    */
   publish(publication: Publication): Promise<void> {
     if (this.#isClosed) return Promise.reject(new PublishError('The publisher is closed; nothing more is sent.'));
-    if (!publication.confirm && !this.#waitsOffline) return this.#offer(publication);
+    if (!publication.confirm) {
+      const leavesNow = this.#line.isEmpty && this.#plain.isReady;
+      if (leavesNow || publication.mayBeDropped === true) return this.#offer(publication);
+    }
     return new Promise((resolve, reject) => {
       const job = new Job(publication, resolve, reject);
       this.#unsettled += 1;

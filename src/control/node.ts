@@ -197,6 +197,7 @@ export class ControlNode {
       exchange: this.#replyExchange,
       routingKey: replyTo.routingKey,
       confirm: false,
+      mayBeDropped: true,
       mandatory: false,
     });
   }

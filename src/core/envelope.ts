@@ -48,6 +48,8 @@ export interface Publication {
   readonly routingKey: string;
   /** Wait for the broker's confirm. */
   readonly confirm: boolean;
+  /** Without `confirm`: nobody misses it (an event, a control reply); what cannot leave now is dropped and counted. */
+  readonly mayBeDropped?: boolean | undefined;
   /** Fail with `UnroutableError` when no queue takes it. */
   readonly mandatory: boolean;
   /** The queue of the app's topology that should exist first; whoever publishes declares it. */

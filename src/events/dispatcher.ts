@@ -189,6 +189,7 @@ export class EventDispatcher {
         exchange: this.#exchange,
         routingKey,
         confirm: false,
+        mayBeDropped: true,
         mandatory: false,
       };
       publisher.publish(publication).catch((error: unknown) => this.#giveUp(events, error));

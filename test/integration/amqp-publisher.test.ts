@@ -519,24 +519,41 @@ describe('a message without confirm', () => {
     expect(over.metrics.dropped).toBe(0);
   });
 
-  it('is dropped and counted when there is none, or an alarm', async () => {
+  it('that may be dropped is, and is counted, when there is none, or an alarm', async () => {
     await using world = new World(broker.url);
     const { proxy, publisher, connection: over } = await proxied(world);
+    const news = { ...plain, mayBeDropped: true };
     const queue = aQueue();
     await publisher.declare([queue]);
     proxy.inject(blockedFrame('low on memory'));
     await until(() => over.state === 'blocked', { what: 'the alarm' });
-    await publisher.publish(toQueue(queue.name, 'x', plain));
+    await publisher.publish(toQueue(queue.name, 'x', news));
     expect(over.metrics.dropped).toBe(1);
     proxy.refuse();
     proxy.cut();
     await until(() => over.state === 'connecting', { what: 'the loss' });
-    await publisher.publish(toQueue(queue.name, 'x', plain));
+    await publisher.publish(toQueue(queue.name, 'x', news));
     expect(over.metrics.dropped).toBe(2);
     proxy.thaw();
     await over.connect();
-    await publisher.publish(toQueue(queue.name, 'x', plain));
+    await publisher.publish(toQueue(queue.name, 'x', news));
     await until(async () => (await readyIn(queue)) === 1, { what: 'the last one' });
+  });
+
+  it('of any other kind waits for the end of an alarm, and rejects when that does not come in time', async () => {
+    await using world = new World(broker.url);
+    const { proxy, publisher, connection: over } = await proxied(world, { publishTimeoutSeconds: 1 });
+    const queue = aQueue();
+    await publisher.declare([queue]);
+    await publisher.publish(toQueue(queue.name, 'before', plain)); // its channel is open
+    proxy.inject(blockedFrame('low on memory'));
+    await until(() => over.state === 'blocked', { what: 'the alarm' });
+    await expect(publisher.publish(toQueue(queue.name, 'late', plain))).rejects.toThrow(/low on memory/);
+    const waiting = publisher.publish(toQueue(queue.name, 'waits', { ...plain, timeoutSeconds: 30 }));
+    proxy.inject(unblockedFrame());
+    await waiting;
+    await until(async () => (await readyIn(queue)) === 2, { what: 'both messages' });
+    expect(await bodiesIn(queue)).toEqual(['before', 'waits']);
   });
 
   it('to an exchange that is missing costs nobody else', async () => {
@@ -552,14 +569,14 @@ describe('a message without confirm', () => {
     await until(async () => (await readyIn(queue)) === 2, { what: 'both others' });
   });
 
-  it('waits for a connection where it is told to', async () => {
+  it('waits for a connection', async () => {
     await using world = new World(broker.url);
     const proxy = world.adopt(await FaultProxy.open(broker.url));
     proxy.refuse();
     const queue = aQueue();
     await aPublisher(world, connection).declare([queue]);
     const over = world.connection({ urls: proxy.url });
-    const publisher = aPublisher(world, over, { unconfirmedWhenOffline: 'wait' });
+    const publisher = aPublisher(world, over);
     const work = range(5).map((index) => publisher.publish(toQueue(queue.name, String(index), plain)));
     await until(() => over.metrics.connectFailures > 1, { what: 'failed attempts' });
     expect(publisher.pending).toBe(5);
