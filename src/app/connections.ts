@@ -5,17 +5,19 @@
 import { type BrokerMemory, Connection, type ConnectionOptions, Publisher } from '../amqp/index.ts';
 import { CloseStack } from '../core/close-stack.ts';
 import { OperationalError } from '../core/errors.ts';
-import type { System } from '../core/system.ts';
+import type { Logger, System } from '../core/system.ts';
 import type { Codec, ErrorRegistry } from '../message/index.ts';
 import { openBackend, type ResultBackend } from '../results/index.ts';
 import { namesIn } from './codecs.ts';
 import { brokerTls, brokerUrls, type Config } from './settings.ts';
+import type { Signals } from './signals.ts';
 
 export interface ConnectionsHost {
   readonly system: System;
   readonly config: Config;
   readonly codec: Codec;
   readonly errors: ErrorRegistry;
+  readonly signals: Pick<Signals, 'brokerBlocked' | 'brokerUnblocked'>;
   /** Which broker answered last: one for all connections of the app. */
   readonly brokerMemory?: BrokerMemory;
   /** Shown by the broker: `celery-ts tasks`. */
@@ -51,6 +53,8 @@ export class Connections {
       async () => {
         const { config, system } = this.#host;
         const connection = await this.#connect('write', clientRetry(config));
+        warnOfPromises(config, system.log);
+        tellOfAlarms(connection, this.#host.signals);
         const publisher = new Publisher(connection, publisherOptions(config, system));
         this.#opened.defer(() => publisher.close({ limitMs: config.shutdownTimeout * 1000 }));
         this.#openPublisher = publisher;
@@ -148,6 +152,36 @@ export function clientRetry(config: Config): NonNullable<ConnectionOptions['retr
   };
 }
 
+/** Who slows down during an alarm hears of its end, whatever ended it. */
+function tellOfAlarms(connection: Connection, { brokerBlocked, brokerUnblocked }: ConnectionsHost['signals']): void {
+  const { name } = connection;
+  let isBlocked = false;
+  const onBlocked = (reason: string): void => {
+    isBlocked = true;
+    void brokerBlocked.send(name, { url: connection.url, reason });
+  };
+  const onOver = (): void => {
+    if (!isBlocked) return;
+    isBlocked = false;
+    void brokerUnblocked.send(name, { url: connection.url });
+  };
+  connection.on('blocked', onBlocked);
+  connection.on('unblocked', onOver);
+  connection.on('lost', onOver);
+  connection.on('closed', onOver);
+  if (connection.blockedReason !== undefined) onBlocked(connection.blockedReason);
+}
+
+/** What is switched off is not promised any more. */
+function warnOfPromises({ brokerTransportOptions }: Config, log: Logger): void {
+  const { confirmPublish, mandatoryPublish } = brokerTransportOptions;
+  if (confirmPublish === false) {
+    log.warn({ confirmPublish }, 'Tasks are published without confirms: a connection that dies may take some along');
+  } else if (mandatoryPublish === false) {
+    log.warn({ mandatoryPublish }, 'A task that no queue takes is dropped by the broker, and nobody is told');
+  }
+}
+
 /** The settings of a connection. */
 export function connectionOptions(
   host: Pick<ConnectionsHost, 'brokerMemory' | 'config' | 'system'>,
@@ -155,12 +189,13 @@ export function connectionOptions(
   name: string,
 ): ConnectionOptions {
   const { brokerMemory: memory, config, system } = host;
-  const { clientProperties } = config.brokerTransportOptions;
+  const { allowNoHeartbeat, clientProperties } = config.brokerTransportOptions;
   return {
     ...(memory === undefined ? {} : { memory }),
     urls: brokerUrls(config, direction),
     name,
     heartbeatSeconds: config.brokerHeartbeat,
+    ...(allowNoHeartbeat === true ? { allowNoHeartbeat } : {}),
     connectTimeoutSeconds: config.brokerConnectionTimeout,
     tls: brokerTls(config),
     // What was published and comes back is compared with what was sent: that connection reads all of it.

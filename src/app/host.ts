@@ -338,6 +338,7 @@ export abstract class AppHost implements TaskHost, ResultHost {
         return app.codec;
       },
       errors: this.#errors,
+      signals: this.signals,
       brokerMemory: this.brokerMemory,
       name: `celery-ts ${this.main}`,
     });

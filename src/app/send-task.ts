@@ -167,20 +167,28 @@ export function delayOf(
   return seconds < 1 ? undefined : delayKey(seconds, target);
 }
 
-/** Tasks are confirmed and mandatory unless somebody asked for Celery's way; how long and how often is the call's word. */
+/** Tasks are confirmed and mandatory unless that is switched off for the app or the call; how long and how often is the call's word. */
 function guarantees(
   config: Config,
-  { confirmTimeout, mandatory, retry, retryPolicy, timeout }: CallOptions,
+  call: CallOptions,
 ): Pick<Publication, 'confirm' | 'mandatory' | 'retry' | 'timeoutSeconds'> {
-  const confirm = config.brokerTransportOptions.confirmPublish !== false;
-  const limits = [timeout, confirmTimeout].filter((limit) => limit !== undefined);
+  const { confirmPublish, mandatoryPublish } = config.brokerTransportOptions;
+  const confirm = confirmPublish !== false;
+  const { mandatory, retry, retryPolicy } = call;
+  const timeoutSeconds = publishSeconds(call);
   const policy = retry === true ? { ...config.taskPublishRetryPolicy, ...retryPolicy } : retryPolicy;
   return {
     confirm,
-    mandatory: confirm && mandatory !== false,
-    ...(limits.length === 0 ? {} : { timeoutSeconds: Math.min(...limits) }),
+    mandatory: confirm && (mandatory ?? mandatoryPublish) !== false,
+    ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
     ...(retry === false ? { retry } : policy === undefined ? {} : { retry: policy }),
   };
+}
+
+/** How long a call may take to publish, where it says so. */
+export function publishSeconds({ confirmTimeout, timeout }: CallOptions): number | undefined {
+  if (timeout === undefined || confirmTimeout === undefined) return timeout ?? confirmTimeout;
+  return Math.min(timeout, confirmTimeout);
 }
 
 function expiryMs(expires: number | Date | undefined, now: number): number | undefined {

@@ -2,18 +2,18 @@
  * An app's sends, from a call to its result handle: load, check, compose, declare, publish, and tell whoever listens.
  * How a call becomes a message is in `send-task.ts`, what is open in `connections.ts`.
  */
-import { type Publisher, type Queue, within } from '../amqp/index.ts';
+import type { Publisher, Queue } from '../amqp/index.ts';
 import type { Publication } from '../core/envelope.ts';
-import { PublishTimeoutError } from '../core/errors.ts';
 import type { System } from '../core/system.ts';
 import { checkArguments } from '../execution/index.ts';
 import { type Codec, decodeTaskBody, prepared } from '../message/index.ts';
 import { AsyncResult, type ResultBackend, type ResultHost } from '../results/index.ts';
 import { type AnyTask, type CallOptions, currentRun, type TaskRegistry } from '../task/index.ts';
+import { CallDeadline } from './call-deadline.ts';
 import { Delays } from './delays.ts';
 import type { Remote } from './remote.ts';
 import type { Router } from './router.ts';
-import { type Composed, type Composer, composeCall } from './send-task.ts';
+import { type Composed, type Composer, composeCall, publishSeconds } from './send-task.ts';
 import type { Config } from './settings.ts';
 import type { Signals } from './signals.ts';
 
@@ -70,17 +70,20 @@ export class Sender {
     const isChecked = task !== undefined && (task.options.args ?? task.options.params) !== undefined;
     if (isChecked) await checkArguments(name, task.options, args, options.kwargs ?? {});
     if (host.config.taskAlwaysEager && task !== undefined) return host.applyEagerly(task, args, options);
+    const deadline = this.#deadline(publishSeconds(options));
     // First the backend: its reply queue is part of the message.
-    const backend = host.openedBackend() ?? (await host.backend());
+    const backend = host.openedBackend() ?? (await deadline.wait(host.backend()));
     const composed = await prepared(() => this.compose(name, args, options));
-    if (composed.ignoreResult !== true) await backend.expect(composed.taskId);
-    if (options.declare !== undefined) await (await host.publisher()).declare(options.declare);
+    const expecting = composed.ignoreResult === true ? undefined : backend.expect(composed.taskId);
+    if (expecting !== undefined) await deadline.wait(expecting);
+    if (options.declare !== undefined) await deadline.wait(this.#declare(options.declare));
     if (composed.publication.envelope.properties.priority !== undefined) this.#warnOfPriority(composed.queue);
     if (this.#tellsOfPublishing()) {
       const { taskId, publication, queue } = composed;
       const { eta, groupId, kwargs = {} } = options;
-      await this.#publishWithSignals(publication, queue, name, { taskId, args, kwargs, eta, taskset: groupId });
-    } else await this.publish(composed.publication, composed.queue);
+      const sent = { taskId, args, kwargs, eta, taskset: groupId };
+      await this.#publishWithSignals(publication, queue, name, sent, deadline);
+    } else await this.publish(composed.publication, composed.queue, deadline);
     if (host.config.taskSendSentEvent) await this.#announce(name, composed, options);
     const run = currentRun();
     const isKept = options.addToParent !== false && run?.self.options.trail !== false;
@@ -104,16 +107,26 @@ export class Sender {
   }
 
   /** Publishes what was composed, its queue (and the delay levels, where it goes through them) declared first. */
-  async publish(publication: Publication, queue: Queue | undefined = this.#queueOf(publication)): Promise<void> {
-    const { timeoutSeconds } = publication;
-    if (timeoutSeconds === undefined) return (await this.#ready(publication, queue)).publish(publication);
-    const { system } = this.#host;
-    const startedAt = system.monotonic();
-    const late = (): Error =>
-      new PublishTimeoutError(`The way to the broker was not ready within ${timeoutSeconds} s; nothing was sent.`);
-    const publisher = await within(this.#ready(publication, queue), timeoutSeconds * 1000, system, late);
-    const leftSeconds = timeoutSeconds - (system.monotonic() - startedAt) / 1000;
-    return publisher.publish({ ...publication, timeoutSeconds: Math.max(0, leftSeconds) });
+  async publish(
+    publication: Publication,
+    queue: Queue | undefined = this.#queueOf(publication),
+    deadline: CallDeadline = this.#deadline(publication.timeoutSeconds),
+  ): Promise<void> {
+    const opened = this.#host.openedPublisher();
+    const isReady = publication.delayedTo === undefined && (queue === undefined || opened?.isDeclared(queue) === true);
+    const publisher = opened !== undefined && isReady ? opened : await deadline.wait(this.#ready(publication, queue));
+    return publisher.publish(deadline.limited(publication));
+  }
+
+  /** Default: `publishTimeout`. */
+  #deadline(limitSeconds: number | undefined): CallDeadline {
+    const { config, system } = this.#host;
+    return new CallDeadline(limitSeconds ?? config.publishTimeout, system);
+  }
+
+  async #declare(queues: readonly Queue[]): Promise<void> {
+    const publisher = await this.#host.publisher();
+    await publisher.declare(queues);
   }
 
   /** The publisher, with everything declared that the publication needs. */
@@ -160,6 +173,7 @@ export class Sender {
     queue: Queue | undefined,
     task: string,
     sent: Sent,
+    deadline?: CallDeadline,
   ): Promise<void> {
     const { signals } = this.#host;
     const { envelope, exchange, routingKey } = publication;
@@ -168,7 +182,7 @@ export class Sender {
     const declare = queue === undefined ? [] : [queue];
     const news = { body: envelope.body, exchange, routingKey, headers, properties, declare };
     await signals.beforeTaskPublish.send(task, news);
-    await this.publish({ ...publication, envelope: { properties, headers, body: envelope.body } }, queue);
+    await this.publish({ ...publication, envelope: { properties, headers, body: envelope.body } }, queue, deadline);
     await signals.afterTaskPublish.send(task, news);
     const { eta, taskset } = sent;
     await signals.taskSent.send(task, { ...sent, task, eta, taskset });

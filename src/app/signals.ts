@@ -43,6 +43,13 @@ export class Signals implements ExecutionSignals {
       taskset: string | undefined;
     }
   >;
+  /**
+   * The broker takes no messages now (a memory or disk alarm): publishing waits, up to `publishTimeout`. Sent in each
+   * process that publishes; its sender is the connection's name. Not Celery's; slow down, or switch something off.
+   */
+  readonly brokerBlocked: Signal<string, { url: string; reason: string }>;
+  /** It takes messages again, or the connection it had blocked is gone. One for each `brokerBlocked`. */
+  readonly brokerUnblocked: Signal<string, { url: string }>;
   // Receiving, in the worker's main process.
   readonly taskReceived: Signal<unknown, { request: RequestView }>;
   readonly taskRevoked: Signal<
@@ -83,6 +90,8 @@ export class Signals implements ExecutionSignals {
     this.beforeTaskPublish = signal('before_task_publish');
     this.afterTaskPublish = signal('after_task_publish');
     this.taskSent = signal('task_sent');
+    this.brokerBlocked = signal('broker_blocked');
+    this.brokerUnblocked = signal('broker_unblocked');
     this.taskReceived = signal('task_received');
     this.taskRevoked = signal('task_revoked');
     this.taskRejected = signal('task_rejected');

@@ -41,12 +41,14 @@ export interface ResultBackend {
   readonly replyTo: string;
   /** States are pushed to the caller, so that many results are awaited at once. Celery's `supports_native_join`. */
   readonly supportsNativeJoin: boolean;
+  /** How often a store that had failed was tried again. Absent where the broker's publisher does that. */
+  readonly storeRetries?: number;
 
   /** A worker's side: keeps or sends a result. Never lets a later state overwrite a stored SUCCESS. */
   store(result: EncodedResult, address: ReplyAddress): Promise<void>;
 
-  /** A caller's side, before the task is published: be ready, so that no answer is missed. */
-  expect(taskId: string): Promise<void>;
+  /** A caller's side, before the task is published: be ready, so that no answer is missed. Nothing, when it is already. */
+  expect(taskId: string): Promise<void> | undefined;
   /** Keeps what is heard of a task at least as long as `holder` lives; the holder itself is held weakly. */
   hold(taskId: string, holder: object): void;
   /** What is known now; PENDING when nothing is. */

@@ -4,10 +4,12 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type Connection, type Consumer, within } from '../amqp/index.ts';
+import type { Celery } from '../app/index.ts';
 import { ImproperlyConfigured } from '../core/errors.ts';
 import { packageVersion } from '../core/package-version.ts';
 import type { System } from '../core/system.ts';
 import type { TaskService } from './consumer/tasks.ts';
+import { amqpCounters, blockedReason, tallies } from './counters.ts';
 import type { Pool } from './pool/pool.ts';
 
 export interface HealthOptions {
@@ -20,6 +22,7 @@ export interface HealthOptions {
 
 /** What the worker consists of, from the moment it consumes. */
 export interface HealthSubject {
+  readonly app: Celery;
   readonly connection: Connection;
   readonly consumer: Consumer;
   readonly tasks: TaskService;
@@ -137,16 +140,14 @@ function metricsText(node: string, subject: HealthSubject | undefined): string {
   put('gauge', 'celery_worker_info', 'The worker, 1 always.', [[{ node, version: packageVersion() }, 1]]);
   one('gauge', 'celery_worker_ready', '1 while it consumes.', unreadiness(subject) === undefined ? 1 : 0);
   if (subject !== undefined) {
-    const { connection, consumer, pool, tasks } = subject;
+    const { app, connection, consumer, pool, tasks } = subject;
     const started = [...tasks.counts.total].map(([task, count]) => [{ task }, count] as const);
     put('counter', 'celery_worker_tasks_started_total', 'Runs started, by task.', started);
-    one('counter', 'celery_worker_messages_rejected_total', 'Messages refused unread.', tasks.counts.rejected);
-    one(
-      'counter',
-      'celery_worker_result_store_failures_total',
-      'Results that could not be stored.',
-      tasks.counts.storeFailures,
-    );
+    for (const { help, metric, value } of tallies(app, tasks.counts)) {
+      one('counter', `celery_worker_${metric}_total`, help, value);
+    }
+    const isBlocked = blockedReason(app) === undefined ? 0 : 1;
+    one('gauge', 'celery_worker_broker_blocked', '1 while the broker takes no messages: an alarm.', isBlocked);
     one('gauge', 'celery_worker_tasks_running', 'Tasks that run now.', tasks.running.size);
     one('gauge', 'celery_worker_tasks_open', 'Tasks given to the pool and not settled.', tasks.open);
     one('gauge', 'celery_worker_tasks_waiting', 'Tasks held here until their time.', tasks.waiting.size);
@@ -154,9 +155,9 @@ function metricsText(node: string, subject: HealthSubject | undefined): string {
     one('gauge', 'celery_worker_pool_slots', 'Tasks that can run at once.', pool.slots);
     one('gauge', 'celery_worker_prefetch', 'Messages that may be unsettled, per queue.', consumer.prefetch);
     one('gauge', 'celery_worker_messages_unsettled', 'Messages received and not settled.', consumer.unsettled);
-    for (const [name, value] of Object.entries(connection.metrics)) {
+    for (const [name, value] of Object.entries(amqpCounters(app, connection))) {
       const word = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-      one('counter', `celery_worker_amqp_${word}_total`, `${name} of the consuming connection.`, Number(value));
+      one('counter', `celery_worker_amqp_${word}_total`, `${name} of all connections.`, value);
     }
   }
   const { system, user } = process.cpuUsage();

@@ -15,6 +15,7 @@ import { type AutoscaleBounds, Autoscaler } from './autoscale.ts';
 import { declareCeleryDelays } from './celery-delays.ts';
 import { consumingOptions, reportNews } from './connection.ts';
 import { TaskService } from './consumer/tasks.ts';
+import { overdue } from './consumer-timeout.ts';
 import { Health } from './health.ts';
 import { openPool } from './pool/index.ts';
 import type { Pool } from './pool/pool.ts';
@@ -280,6 +281,7 @@ async function openWorker(
   const info: WorkerInfo = { nodeName, queues, pool: pool.name, concurrency: pool.size, prefetch };
   given.onConfigured?.(info);
   warnOfPrefetch(app, queues);
+  warnOfConsumerTimeout(app, queues);
   const steps = new WorkerSteps({ app, nodeName, pool, options: { ...given } });
   opened.defer(() => steps.stop());
   await steps.start();
@@ -346,7 +348,7 @@ async function openWorker(
     given.features ?? {},
     opened,
   );
-  health?.watch({ connection, consumer, tasks, pool });
+  health?.watch({ app, connection, consumer, tasks, pool });
   await steps.started();
   await signals.workerReady.send(nodeName, {});
   return { info, pool, connection, consumer, tasks, steps };
@@ -361,6 +363,17 @@ function warnOfPrefetch({ config, system }: Celery, queues: readonly Queue[]): v
     { queues: ranked, workerPrefetchMultiplier: multiplier },
     'Queues with priorities are consumed ahead: set workerPrefetchMultiplier to 1, or urgent tasks wait behind fetched ones',
   );
+}
+
+/** RabbitMQ closes the channel of a message that it waited for too long, and delivers it again. */
+function warnOfConsumerTimeout({ config, system, tasks }: Celery, queues: readonly Queue[]): void {
+  const limits = [...tasks].map(([name, task]) => ({ name, ...task[definition].resolved() }));
+  for (const found of overdue(queues, limits, config)) {
+    system.log.warn(
+      found,
+      "Messages may be held longer than their queue's x-consumer-timeout, and run again: raise it, or lower the time limits or the delays held here",
+    );
+  }
 }
 
 /** The connection for consuming, and what is heard on it before the first message. */

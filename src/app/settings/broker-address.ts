@@ -12,6 +12,10 @@ import { camelCase, isRecord, unfit } from './setting.ts';
 export interface TransportOptions {
   /** Wait for the broker's confirm of every task. Default true. */
   readonly confirmPublish?: boolean | undefined;
+  /** Refuse a task that no queue takes (`UnroutableError`); never without confirms. Default true. */
+  readonly mandatoryPublish?: boolean | undefined;
+  /** True lets `brokerHeartbeat: 0` and `?heartbeat=0` pass: a silent broker then goes unnoticed. Default false. */
+  readonly allowNoHeartbeat?: boolean | undefined;
   /** How often a caller (not a worker) tries again to connect before it hears of the failure. Default 2. */
   readonly maxRetries?: number | undefined;
   /** Seconds before the second attempt, doubled for each further one. Default 0.1. */
@@ -40,6 +44,8 @@ export interface TlsOptions {
 /** The options of them that do something here; the others are of other transports, or kombu's. */
 export const transportOptionNames = [
   'confirmPublish',
+  'mandatoryPublish',
+  'allowNoHeartbeat',
   'maxRetries',
   'intervalStart',
   'intervalMax',

@@ -203,8 +203,18 @@ function withDefaults(given: ReadonlyMap<SettingName, unknown>, problems: string
   if (isCelerysWay) {
     config.set('brokerTransportOptions', { confirmPublish: false, ...Object(config.get('brokerTransportOptions')) });
   }
+  checkHeartbeat(config, problems);
   for (const family of ['control', 'event'] as const) settleExclusive(family, given, config, problems);
   return Object.freeze(Object.fromEntries(config)) as Config;
+}
+
+/** Without heartbeats a dead connection is noticed by nobody: only whoever says so twice has none. */
+function checkHeartbeat(config: ReadonlyMap<SettingName, unknown>, problems: string[]): void {
+  const seconds = Number(config.get('brokerHeartbeat'));
+  const isForced = Object(config.get('brokerTransportOptions')).allowNoHeartbeat === true;
+  if (seconds >= 1 || (seconds === 0 && isForced)) return;
+  const cure = 'brokerTransportOptions: { allowNoHeartbeat: true } lets 0 pass';
+  problems.push(`'brokerHeartbeat' must be 1 or more, not ${seconds}; ${cure}`);
 }
 
 /** A queue cannot be exclusive and durable: durable alone switches the default off, both given are a problem. */

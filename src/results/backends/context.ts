@@ -34,7 +34,7 @@ export interface BackendSettings {
   readonly redisUsername?: string | undefined;
   readonly redisPassword?: string | undefined;
   readonly redisClientName?: string | undefined;
-  /** Seconds between two looks whether an idle connection still answers. Unset: none. */
+  /** Seconds between two looks whether an idle connection still answers; 0: none. Default: 30 for the one that hears of results. */
   readonly redisBackendHealthCheckInterval?: number | undefined;
   /** Gives user and password before each connection. */
   readonly redisBackendCredentialProvider?: unknown;

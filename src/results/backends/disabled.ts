@@ -9,7 +9,7 @@ export async function openDisabledBackend(): Promise<ResultBackend> {
     replyTo: '',
     supportsNativeJoin: false,
     store: async () => {},
-    expect: async () => {},
+    expect: () => undefined,
     hold: () => {},
     get: refuse,
     watch: () => {

@@ -12,6 +12,8 @@ export interface Patience {
   readonly signal: AbortSignal;
   /** An attempt took longer than `attemptMs`. */
   readonly onSilence: () => void;
+  /** An attempt has failed, and another one follows. */
+  readonly onRetry?: (() => void) | undefined;
   /** What an attempt threw, in our words. */
   readonly translate: (error: unknown) => unknown;
   readonly worthRetrying: (translated: unknown) => boolean;
@@ -43,6 +45,7 @@ export async function persist<R>(
     }
     const pauseMs = Math.min(firstPauseMs * 2 ** tries, longestPauseMs) * (0.5 + system.random() / 2);
     if (tries >= maxRetries || system.monotonic() + pauseMs >= endMs) exhausted(failure);
+    patience.onRetry?.();
     await system.sleep(pauseMs, signal);
   }
 }

@@ -37,10 +37,15 @@ export async function connectRedis(context: BackendContext, attemptSeconds: numb
       isDown = false;
     });
     if (provider !== undefined) client.on('close', () => void renewLogin(client, provider, system));
-    const { redisBackendHealthCheckInterval: seconds = 0 } = settings;
+    const seconds = healthCheckSeconds(settings, role);
     if (seconds > 0) watchHealth(client, seconds * 1000, attemptSeconds * 1000, system);
     return client;
   };
+}
+
+/** Commands have a deadline of their own, by which silence is found; who only listens would wait for ever. 0: never. */
+export function healthCheckSeconds(settings: BackendSettings, role: string): number {
+  return settings.redisBackendHealthCheckInterval ?? (role === 'results' ? 30 : 0);
 }
 
 /** How ioredis is to connect. */

@@ -43,6 +43,7 @@ class RedisBackend implements ResultBackend {
   readonly #attemptMs: number;
   readonly #isClosed = new AbortController();
   #subscriber: Redis | undefined;
+  #storeRetries = 0;
   /** Task id → resolves when Redis has confirmed the subscription. */
   readonly #subscriptions = new Map<string, Promise<void>>();
 
@@ -65,6 +66,10 @@ class RedisBackend implements ResultBackend {
     });
   }
 
+  get storeRetries(): number {
+    return this.#storeRetries;
+  }
+
   async store(result: EncodedResult): Promise<void> {
     const key = this.#taskKey(result.taskId);
     const document = this.#compressed(result.body);
@@ -76,10 +81,11 @@ class RedisBackend implements ResultBackend {
   }
 
   /** Starts the subscription and does not wait for it: whoever waits reads the key as well, so nothing can be missed. */
-  async expect(taskId: string): Promise<void> {
+  expect(taskId: string): undefined {
     this.#subscribe(taskId).catch((error: unknown) => {
       this.#context.system.log.debug({ err: error, taskId }, 'A result could not be subscribed to yet');
     });
+    return undefined;
   }
 
   hold(taskId: string, holder: object): void {
@@ -245,7 +251,10 @@ class RedisBackend implements ResultBackend {
 
   async #write(what: string, attempt: () => Promise<void>): Promise<void> {
     const seconds = this.#context.settings.resultStoreTimeout ?? 60;
-    await persist(attempt, this.#patience(seconds), (error) => {
+    const onRetry = (): void => {
+      this.#storeRetries += 1;
+    };
+    await persist(attempt, { ...this.#patience(seconds), onRetry }, (error) => {
       throw new BackendStoreError(`Redis did not take ${what} within ${seconds} s.`, { cause: error });
     });
   }

@@ -27,6 +27,7 @@ class RpcBackend implements ResultBackend {
   readonly #context: BackendContext;
   readonly #known: KnownStates;
   #consuming: Promise<Consumer> | undefined;
+  #isConsuming = false;
   #closing: Promise<void> | undefined;
 
   constructor(context: BackendContext) {
@@ -47,8 +48,8 @@ class RpcBackend implements ResultBackend {
     await publisher.publish(replyMessage(result, address.replyTo, address.correlationId, this.#context.settings));
   }
 
-  async expect(): Promise<void> {
-    await this.#consume();
+  expect(): Promise<void> | undefined {
+    return this.#isConsuming ? undefined : this.#prepare();
   }
 
   hold(taskId: string, holder: object): void {
@@ -75,6 +76,11 @@ class RpcBackend implements ResultBackend {
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  async #prepare(): Promise<void> {
+    await this.#consume();
+    this.#isConsuming = true;
   }
 
   /** The one consumer of the reply queue: opened by whoever comes first, tried again after a failure. */
@@ -130,6 +136,7 @@ class RpcBackend implements ResultBackend {
 
   async #close(): Promise<void> {
     const consuming = this.#consuming;
+    this.#isConsuming = false; // whoever comes now is told that it is closed
     this.#known.fail(backendClosed());
     this.#known.clear();
     if (consuming === undefined) return;

@@ -6,6 +6,7 @@ import { celeryNames } from '../../app/settings.ts';
 import { noReply } from '../../control/index.ts';
 import { decodeHelloArguments, encodeHelloReply } from '../../message/index.ts';
 import { toldOf } from '../consumer/mingle.ts';
+import { amqpCounters, blockedReason, tallies } from '../counters.ts';
 import { versionReport } from '../version.ts';
 import type { CommandHost, WorkerCommand } from './host.ts';
 
@@ -73,19 +74,11 @@ function stats(host: CommandHost): unknown {
       nvcsw: usage.voluntaryContextSwitches,
       nivcsw: usage.involuntaryContextSwitches,
     },
-    rejected: tasks.counts.rejected,
+    ...Object.fromEntries(tallies(app, tasks.counts).map(({ stat, value }) => [stat, value])),
     parked: tasks.waiting.parked,
-    blocked: host.connection.blockedReason ?? null,
-    amqp: amqpCounters(host),
+    blocked: blockedReason(app) ?? null,
+    amqp: amqpCounters(app, host.connection),
   };
-}
-
-/** Of all the worker's connections together: what comes in is on one, what goes out on another. */
-function amqpCounters({ app, connection }: CommandHost): Record<string, number> {
-  const counters: Record<string, number> = { ...connection.metrics };
-  const outgoing: Partial<Record<string, number>> = { ...app.connections.openPublisher?.connection.metrics };
-  for (const [name, count] of Object.entries(outgoing)) counters[name] = (counters[name] ?? 0) + (count ?? 0);
-  return counters;
 }
 
 function brokerOf({ app }: CommandHost): Record<string, unknown> {

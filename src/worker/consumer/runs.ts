@@ -245,6 +245,7 @@ export class Runs {
       counts.rejected += 1;
       signalRejected(app, this, request.delivery, new DecodeError(outcome.reason));
     }
+    if (outcome.kind === 'lost') counts.crashes += 1;
     if (outcome.kind === 'succeeded') onSucceeded(request);
     logOutcome(this.#log, request, outcome);
     const failure = this.#failureOf(request, outcome);
@@ -296,6 +297,7 @@ export class Runs {
     const { exchange, routingKey } = info;
     const publication = app.executionHost('none').prepareMessage(again, { exchange, routingKey });
     if (publication !== undefined) await app.publish(publication);
+    this.#given.counts.resent += 1;
   }
 
   /** The error callbacks of a task that failed without its body telling so. */

@@ -20,7 +20,7 @@ import { Request } from '../request.ts';
 import type { Revoked } from '../revoked.ts';
 import { type Decision, decide, type WorkerView } from '../strategy.ts';
 import { signalReceived } from '../task-signals.ts';
-import type { TaskCounts } from './counts.ts';
+import { createCounts } from './counts.ts';
 import { Refusals } from './refusals.ts';
 import { TaskResults } from './results.ts';
 import { Runs } from './runs.ts';
@@ -58,7 +58,7 @@ export class TaskService {
   /** Ids of tasks that succeeded here (`workerDeduplicateSuccessfulTasks`). */
   readonly #succeeded: RecentIds;
   #isStopping = false;
-  readonly counts: TaskCounts = { total: new Map(), rejected: 0, storeFailures: 0 };
+  readonly counts = createCounts();
 
   constructor(given: TaskServiceOptions) {
     this.#given = given;
@@ -134,6 +134,7 @@ export class TaskService {
 
   /** One message. Never throws: what goes wrong with a message ends in its rejection, here. */
   receive(delivery: Delivery): void {
+    if (delivery.info.redelivered) this.counts.redelivered += 1;
     try {
       this.#accept(this.#decode(delivery), delivery);
     } catch (error) {

@@ -37,7 +37,7 @@ export const broker = {
   ),
   brokerTransportOptions: options<TransportOptions>(
     {},
-    'Options of the connections: `confirmPublish` (default true), `clientProperties`, and how long a caller tries to connect: `maxRetries` (2), `intervalStart` (0.1 s, doubling), `intervalMax` (30 s).',
+    'Options of the connections: `confirmPublish` and `mandatoryPublish` (both true unless switched off, which is logged), `allowNoHeartbeat` (false), `clientProperties`, and how long a caller tries to connect: `maxRetries` (2), `intervalStart` (0.1 s, doubling), `intervalMax` (30 s).',
     { idleParts: keysBeside(transportOptionNames, 'no option of the AMQP connections here.') },
   ),
   brokerConnectionTimeout: seconds(4, 'How long one attempt to connect may take, TLS included.', { min: 0.001 }),
@@ -63,8 +63,8 @@ export const broker = {
   ),
   brokerHeartbeat: seconds(
     30,
-    'Heartbeat asked for on every connection; the lower of both sides wins. 0 is refused: dead connections would go unnoticed.',
-    { celeryDefault: 120, min: 1 },
+    'Heartbeat asked for on every connection; the lower of both sides wins. 0 is refused, as dead connections would go unnoticed, unless `brokerTransportOptions` say `allowNoHeartbeat`.',
+    { celeryDefault: 120 },
   ),
   brokerHeartbeatCheckrate: count(3, 'Celery: how many times in a heartbeat the peer is checked.', {
     noEffect: 'The connection checks its heartbeat by itself.',
