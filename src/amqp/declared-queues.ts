@@ -35,10 +35,20 @@ export class DeclaredQueues {
     return entry !== undefined && entry.queue === queue && entry.epoch === this.#connection.epoch && entry.epoch > 0;
   }
 
-  declare(queues: readonly Queue[]): Promise<void> {
+  /** Whoever waits has a limit; the work itself goes on for the others. */
+  declare(queues: readonly Queue[], limitSeconds: number = this.#limitSeconds): Promise<void> {
     const missing = queues.filter((queue) => !this.has(queue));
     if (missing.length === 0) return done;
-    return all(missing.map((queue) => this.#entry(queue).work));
+    const late = (): Error => {
+      const names = missing.map(({ name }) => `'${name}'`).join(', ');
+      const { state, url } = this.#connection;
+      const seconds = Math.round(limitSeconds * 10) / 10;
+      return new PublishTimeoutError(
+        `Queue ${names} could not be declared within ${seconds} s: the connection to ${url} is ${state}.`,
+      );
+    };
+    const work = all(missing.map((queue) => this.#entry(queue).work));
+    return within(work, limitSeconds * 1000, this.#connection.system, late);
   }
 
   /** The same although they are known: they were deleted. Those that are being declared now are only waited for. */
@@ -63,14 +73,10 @@ export class DeclaredQueues {
     const known = this.#entries.get(queue.name);
     const isUsable = known !== undefined && known.queue === queue && known.epoch === 0;
     if (isUsable) return known;
-    const late = (): Error =>
-      new PublishTimeoutError(
-        `Queue '${queue.name}' could not be declared within ${this.#limitSeconds} s: the connection to ${this.#connection.url} is ${this.#connection.state}.`,
-      );
     const entry: Entry = {
       queue,
       epoch: 0,
-      work: within(this.#declare(queue), this.#limitSeconds * 1000, this.#connection.system, late).then((epoch) => {
+      work: this.#declare(queue).then((epoch) => {
         entry.epoch = epoch;
       }),
     };

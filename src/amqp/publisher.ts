@@ -167,12 +167,13 @@ export class Publisher {
 
   /**
    * Declares queues once for each opening of the connection; what is declared costs nothing. Messages to these queues
-   * that come back are sent again after the queue was declared anew.
+   * that come back are sent again after the queue was declared anew. Waits as long as a publish may take, or so many
+   * seconds.
    *
    * @throws {DeclarationMismatch} @throws {AccessRefused} @throws {PublishTimeoutError} @throws {OperationalError}
    */
-  declare(queues: readonly Queue[]): Promise<void> {
-    return this.#declared.declare(queues);
+  declare(queues: readonly Queue[], timeoutSeconds?: number): Promise<void> {
+    return this.#declared.declare(queues, timeoutSeconds);
   }
 
   /** Whether `declare` has nothing left to do for it. */

@@ -31,7 +31,11 @@ export class CallDeadline {
 
   /** With the time that is left for its confirm. */
   limited(publication: Publication): Publication {
-    return this.#hasWaited ? { ...publication, timeoutSeconds: this.#leftMs / 1000 } : publication;
+    return this.#hasWaited ? { ...publication, timeoutSeconds: this.leftSeconds } : publication;
+  }
+
+  get leftSeconds(): number {
+    return this.#leftMs / 1000;
   }
 
   get #leftMs(): number {

@@ -15,13 +15,18 @@ export class Delays {
   }
 
   /** Makes sure that a message to `target` arrives there after its delay. `queue`: the app's queue it is meant for. */
-  async declare(publisher: Publisher, target: DelayTarget, queue: Queue | undefined): Promise<void> {
+  async declare(
+    publisher: Publisher,
+    target: DelayTarget,
+    queue: Queue | undefined,
+    timeoutSeconds: number,
+  ): Promise<void> {
     this.#levels ??= delayLevels(this.#queueType());
     const key = JSON.stringify([target.exchange, target.exchange === '' ? target.routingKey : queue?.name]);
     const end = this.#targets.get(key) ?? endOf(target, queue);
     this.#targets.set(key, end);
     const missing = [...this.#levels, end].filter((one) => !publisher.isDeclared(one));
-    if (missing.length > 0) await publisher.declare(missing);
+    if (missing.length > 0) await publisher.declare(missing, timeoutSeconds);
   }
 }
 

@@ -76,7 +76,7 @@ export class Sender {
     const composed = await prepared(() => this.compose(name, args, options));
     const expecting = composed.ignoreResult === true ? undefined : backend.expect(composed.taskId);
     if (expecting !== undefined) await deadline.wait(expecting);
-    if (options.declare !== undefined) await deadline.wait(this.#declare(options.declare));
+    if (options.declare !== undefined) await deadline.wait(this.#declare(options.declare, deadline));
     if (composed.publication.envelope.properties.priority !== undefined) this.#warnOfPriority(composed.queue);
     if (this.#tellsOfPublishing()) {
       const { taskId, publication, queue } = composed;
@@ -114,7 +114,8 @@ export class Sender {
   ): Promise<void> {
     const opened = this.#host.openedPublisher();
     const isReady = publication.delayedTo === undefined && (queue === undefined || opened?.isDeclared(queue) === true);
-    const publisher = opened !== undefined && isReady ? opened : await deadline.wait(this.#ready(publication, queue));
+    const publisher =
+      opened !== undefined && isReady ? opened : await deadline.wait(this.#ready(publication, queue, deadline));
     return publisher.publish(deadline.limited(publication));
   }
 
@@ -124,16 +125,19 @@ export class Sender {
     return new CallDeadline(limitSeconds ?? config.publishTimeout, system);
   }
 
-  async #declare(queues: readonly Queue[]): Promise<void> {
+  async #declare(queues: readonly Queue[], deadline: CallDeadline): Promise<void> {
     const publisher = await this.#host.publisher();
-    await publisher.declare(queues);
+    await publisher.declare(queues, deadline.leftSeconds);
   }
 
   /** The publisher, with everything declared that the publication needs. */
-  async #ready(publication: Publication, queue: Queue | undefined): Promise<Publisher> {
+  async #ready(publication: Publication, queue: Queue | undefined, deadline: CallDeadline): Promise<Publisher> {
     const publisher = this.#host.openedPublisher() ?? (await this.#host.publisher());
-    if (publication.delayedTo !== undefined) await this.#delays.declare(publisher, publication.delayedTo, queue);
-    else if (queue !== undefined && !publisher.isDeclared(queue)) await publisher.declare([queue]);
+    const { delayedTo } = publication;
+    if (delayedTo !== undefined) await this.#delays.declare(publisher, delayedTo, queue, deadline.leftSeconds);
+    else if (queue !== undefined && !publisher.isDeclared(queue)) {
+      await publisher.declare([queue], deadline.leftSeconds);
+    }
     return publisher;
   }
 

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/app/settings.ts';
 import { AccessRefused, ImproperlyConfigured, TimeoutError } from '../../src/core/errors.ts';
-import { nodeSystem } from '../../src/core/system.ts';
+import { nodeSystem, type System } from '../../src/core/system.ts';
 import { createCodec, encodeResult } from '../../src/message/index.ts';
 import {
   AsyncResult,
@@ -27,7 +27,7 @@ interface Opened extends AsyncDisposable {
   store(taskId: string, state: string, result: unknown): Promise<void>;
 }
 
-async function open(url: string, settings: BackendSettings = {}): Promise<Opened> {
+async function open(url: string, settings: BackendSettings = {}, world: Partial<System> = {}): Promise<Opened> {
   const logger = testLogger();
   const none = async (): Promise<never> => {
     throw new Error('Redis needs no broker.');
@@ -36,7 +36,7 @@ async function open(url: string, settings: BackendSettings = {}): Promise<Opened
     url,
     settings,
     codec,
-    system: nodeSystem({ log: logger.log }),
+    system: { ...nodeSystem({ log: logger.log }), ...world },
     broker: { publisher: none, connection: none },
   });
   return {
@@ -116,18 +116,23 @@ describe.runIf(redisIsInstalled)('results in Redis', () => {
     });
   });
 
-  it('reach a caller whose subscription died in silence, when redisBackendHealthCheckInterval looks after it', async () => {
+  const { after } = nodeSystem();
+  /** Each half minute is a tenth of a second. */
+  const hurried: Partial<System> = { after: (ms, run) => after(ms === 30_000 ? 100 : ms, run) };
+  it.each([
+    ['redisBackendHealthCheckInterval looks after it', 'quiet', { redisBackendHealthCheckInterval: 0.1 }, {}],
+    ['nobody says otherwise: each 30 s', 'usual', {}, hurried],
+  ])('reach a caller whose subscription died in silence, when %s', async (_, id, settings, world) => {
     await using proxy = await tcpProxy(redis.url);
-    const settings = { redisBackendHealthCheckInterval: 0.1, redisSocketTimeout: 0.2 };
-    await using caller = await open(proxy.url, settings);
-    await caller.backend.expect('quiet');
-    const value = new AsyncResult('quiet', hostOf(caller.backend)).get({ timeout: 20 });
-    await until(async () => ((await redis.command('PUBSUB', 'CHANNELS', '*quiet')) as unknown[]).length === 1, {
+    await using caller = await open(proxy.url, { redisSocketTimeout: 0.2, ...settings }, world);
+    await caller.backend.expect(id);
+    const value = new AsyncResult(id, hostOf(caller.backend)).get({ timeout: 20 });
+    await until(async () => ((await redis.command('PUBSUB', 'CHANNELS', `*${id}`)) as unknown[]).length === 1, {
       what: 'the subscription',
     });
     proxy.freeze();
     await using worker = await open(redis.url);
-    await worker.store('quiet', 'SUCCESS', 'heard');
+    await worker.store(id, 'SUCCESS', 'heard');
     expect(await value).toBe('heard');
   });
 

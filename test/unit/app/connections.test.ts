@@ -47,8 +47,13 @@ describe('a connection', () => {
     expect(optionsOf({})).not.toHaveProperty('failover');
   });
 
-  it('without heartbeats is refused, with the reason', () => {
+  it('without heartbeats is refused, with the reason, unless brokerTransportOptions force it', () => {
     expect(() => parseConfig({ brokerHeartbeat: 0 })).toThrow("'brokerHeartbeat' must be 1 or more, not 0");
+    expect(() => parseConfig({ brokerHeartbeat: 0.5 })).toThrow("'brokerHeartbeat' must be 1 or more, not 0.5");
+    const forced: CeleryConfig = { brokerTransportOptions: { allowNoHeartbeat: true } };
+    expect(() => parseConfig({ ...forced, brokerHeartbeat: 0.5 })).toThrow("'brokerHeartbeat' must be 1 or more");
+    expect(optionsOf({ ...forced, brokerHeartbeat: 0 })).toMatchObject({ heartbeatSeconds: 0, allowNoHeartbeat: true });
+    expect(optionsOf({ brokerHeartbeat: 9 })).not.toHaveProperty('allowNoHeartbeat');
   });
 
   it('of a caller is tried as often and as long as brokerTransportOptions say', () => {

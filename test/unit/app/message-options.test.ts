@@ -101,9 +101,12 @@ describe('how a message is written', () => {
     expect(sent({ task, call: { shadow: 'mine' } }).headers.shadow).toBe('mine');
   });
 
-  it('says when it is refused unrouted, unless the call says that nobody cares', () => {
+  it('says when it is refused unrouted, unless the call or the app says that nobody cares', () => {
     expect([sent({}).mandatory, sent({ call: { mandatory: false } }).mandatory]).toEqual([true, false]);
     expect(sent({ settings: { reliability: 'celery' } })).toMatchObject({ mandatory: false, confirm: false });
+    const settings: CeleryConfig = { brokerTransportOptions: { mandatoryPublish: false } };
+    expect(sent({ settings })).toMatchObject({ mandatory: false, confirm: true });
+    expect(sent({ settings, call: { mandatory: true } }).mandatory).toBe(true);
   });
 
   it('carries the rest of a chain and the body of a chord that the call gives', () => {
