@@ -1,10 +1,11 @@
 /** Settings of workers, each by what it changes in a running one. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Celery, type CeleryConfig } from 'celery-ts';
+import { Celery, type CeleryConfig, Queue } from 'celery-ts';
 import { startWorker } from 'celery-ts/testing';
 import { describe, expect, it } from 'vitest';
 import { testBroker } from '../support/broker.ts';
 import { tempProject } from '../support/cli.ts';
+import { testLogger } from '../support/logger.ts';
 import { until } from '../support/until.ts';
 
 describe('a worker', () => {
@@ -73,6 +74,24 @@ describe('a worker', () => {
       what: 'the pool to shrink',
       withinSeconds: 30,
     });
+  });
+
+  it('warns at its start when a time limit, or a delay it holds, is longer than its queue waits', async () => {
+    const warnings = async (settings: CeleryConfig): Promise<readonly unknown[]> => {
+      await using broker = await testBroker();
+      const taskQueues = [new Queue('slow', { queueArguments: { 'x-consumer-timeout': 60_000 } })];
+      await using app = new Celery('overdue', { brokerUrl: broker.url, taskQueues, ...settings });
+      const { find, log } = testLogger();
+      app.useSystem({ ...app.system, log });
+      app.task('long', { timeLimit: 61 }, () => 1);
+      app.task('short', { timeLimit: 59 }, () => 1);
+      await using _worker = await startWorker(app);
+      return find(/x-consumer-timeout/);
+    };
+    const found = { level: 'warn', queue: 'slow', consumerTimeoutSeconds: 60, tasks: ['long'] };
+    expect(await warnings({})).toMatchObject([{ ...found, delays: false }]);
+    expect(await warnings({ taskDelayedDelivery: 'worker' })).toMatchObject([{ ...found, delays: true }]);
+    expect(await warnings({ taskQueues: [new Queue('plain')] })).toEqual([]);
   });
 
   it('answers remote control unless workerEnableRemoteControl is off, and works all the same', async () => {
