@@ -33,6 +33,7 @@ export const brokers: readonly Scenario[] = [
     run: async (world) => {
       const count = world.variant.count >= 1_000 ? 5_000 : 2_000;
       const worker = await world.worker();
+      await world.writtenDown();
       const publisher = world.publisher({ count, window: 100 });
       await until(() => world.verdict().confirmed >= count * 0.2, {
         what: 'a fifth to be confirmed',

@@ -81,6 +81,7 @@ export const nemesis: Scenario = {
     console.log(`nemesis: seed ${seed}; again by: npm run test:faults:full -- --seed ${seed} -t "faults by chance"`);
     const strikes = draw<Fault>(seed, Object.keys(faults) as Fault[], forSeconds * 1_000);
     const stage: Stage = { world, worker: await world.worker({ settings }) };
+    await world.writtenDown();
     const publisher = world.publisher({
       url: world.proxy.url,
       settings: { ...settings, publishTimeout: 60 },

@@ -8,7 +8,7 @@ import { connect } from 'amqplib';
 import { expect } from 'vitest';
 import { patience, until } from './patience.ts';
 import type { Measures, Scenario } from './scenario.ts';
-import { seconds, type World } from './world.ts';
+import { by, type Sides, seconds, type World } from './world.ts';
 
 const heartbeat = 4;
 const halves = ['half a frame', 'half a frame', 'half a frame', 'half a frame'] as const;
@@ -343,9 +343,9 @@ async function stopInSilence(world: World, fall: () => void): Promise<Measures> 
 type Blow = 'RST' | 'FIN' | 'half a frame' | 'closed';
 
 /** Publisher and worker go through the proxy; both are struck again and again. */
-async function struck(world: World, blows: readonly Blow[]): Promise<Measures> {
-  const worker = await world.worker();
-  const publisher = world.publisher({ url: world.proxy.url, ms: 10, window: 4 });
+export async function struck(world: World, blows: readonly Blow[], sides: Sides = {}): Promise<Measures> {
+  const worker = await world.worker(by(sides.worker));
+  const publisher = world.publisher({ ...by(sides.publisher), url: world.proxy.url, ms: 10, window: 4 });
   for (const [index, blow] of blows.entries()) {
     await world.ended((world.variant.count * 0.7 * (index + 1)) / blows.length, 60);
     if (blow === 'RST') world.proxy.cut();

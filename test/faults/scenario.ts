@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Closable } from '../../src/core/close-stack.ts';
 import { root } from '../support/build.ts';
+import { findPython } from '../support/python.ts';
 import type { RabbitNode } from '../support/rabbitmq-node.ts';
 import { type Broker, concurrency, type Variant, World } from './world.ts';
 
@@ -24,6 +25,10 @@ export interface Scenario<B extends Broker = RabbitNode> {
   readonly judgesItself?: true;
   /** Ids that may end twice. Default: any number, at-least-once; 0 where nothing excuses a second run. */
   readonly mostDuplicates?: number;
+  /** Python Celery is on one side: skipped where there is none. */
+  readonly needsPython?: true;
+  /** Its worker is Python's, which may run one id beside itself. */
+  readonly mayOverlap?: true;
   /** The promise is about celery-ts alone: its errors, exit codes, settings. */
   readonly isOurs?: true;
   run(world: World<B>): Promise<Measures>;
@@ -64,9 +69,15 @@ export function suite<B extends Broker & Closable>(
         it(title, {
           timeout: isFull ? 600_000 : against === 'celery' ? 400_000 : 180_000,
           concurrent: options.atOnce,
-        }, async () => {
+        }, async ({ skip }) => {
           if (broker === undefined) throw new Error('There is no broker.');
-          await play(broker, scenario, variant);
+          const takesPython = variant.against === 'celery' || scenario.needsPython === true;
+          const python = takesPython ? await findPython().catch(asError) : undefined;
+          if (python instanceof Error) {
+            if (scenario.needsPython === true) skip(python.message);
+            throw python;
+          }
+          await play(broker, scenario, variant, python?.path);
         });
       }
     });
@@ -80,9 +91,14 @@ function isWanted<B extends Broker>(scenario: Scenario<B>, variant: Variant): bo
   return scenario.tier === undefined || scenario.tier === (isFull ? 'full' : 'fast');
 }
 
-async function play<B extends Broker>(broker: B, scenario: Scenario<B>, variant: Variant): Promise<void> {
+async function play<B extends Broker>(
+  broker: B,
+  scenario: Scenario<B>,
+  variant: Variant,
+  python: string | undefined,
+): Promise<void> {
   const startedAt = performance.now();
-  await using world = await World.open(broker, variant);
+  await using world = await World.open(broker, variant, python);
   const report = (measures: Measures): void => {
     const { concurrent, confirmed, duplicated, lost, recovered, refused, unexpected } = world.verdict();
     const counts = { confirmed, lost: lost.length, duplicated: duplicated.length, recovered: recovered.length };
@@ -105,8 +121,12 @@ async function play<B extends Broker>(broker: B, scenario: Scenario<B>, variant:
   if (mayLose === 0) expect(lost).toEqual([]);
   else expect(lost.length).toBeLessThanOrEqual(mayLose);
   expect(unexpected).toEqual([]);
-  if (variant.against === 'celery-ts') expect(concurrent).toEqual([]);
+  if (variant.against === 'celery-ts' && scenario.mayOverlap !== true) expect(concurrent).toEqual([]);
   expect(duplicated.length).toBeLessThanOrEqual(scenario.mostDuplicates ?? Number.POSITIVE_INFINITY);
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 /** One line for each row, in `build/faults.jsonl`: the numbers of `docs/reliability.md` come from there. */

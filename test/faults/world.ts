@@ -11,7 +11,6 @@ import { expect } from 'vitest';
 import { CloseStack } from '../../src/core/close-stack.ts';
 import { type TempProject, tempProject } from '../support/cli.ts';
 import { type Ended, Program } from '../support/process.ts';
-import { findPython } from '../support/python.ts';
 import type { RabbitNode } from '../support/rabbitmq-node.ts';
 import { type TcpProxy, tcpProxy } from '../support/tcp-proxy.ts';
 import { check, type Verdict } from './ledger.ts';
@@ -30,11 +29,24 @@ export interface Variant {
 export type Broker = Pick<RabbitNode, 'url' | 'management' | 'ctl'>;
 
 export interface WorkerOrders {
+  /** Whose program it is. Default: that of the variant. */
+  readonly by?: Variant['against'];
   /** Default: by way of the proxy. */
   readonly url?: string;
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
+}
+
+/** Whose programs meet. Default: those of the variant. */
+export interface Sides {
+  readonly worker?: Variant['against'];
+  readonly publisher?: Variant['against'];
+}
+
+/** The orders that say so. */
+export function by(side: Variant['against'] | undefined): Pick<WorkerOrders, 'by'> {
+  return side === undefined ? {} : { by: side };
 }
 
 export interface PublisherOrders extends WorkerOrders {
@@ -81,7 +93,8 @@ export class World<B extends Broker = RabbitNode> implements AsyncDisposable {
     writeFileSync(this.ledgerFile, '');
   }
 
-  static async open<B extends Broker>(node: B, variant: Variant): Promise<World<B>> {
+  /** `python`: the interpreter, where Python Celery takes part. */
+  static async open<B extends Broker>(node: B, variant: Variant, python?: string): Promise<World<B>> {
     const opened = new CloseStack();
     const vhost = `faults-${randomBytes(4).toString('hex')}`;
     await node.management.addVhost(vhost);
@@ -89,10 +102,9 @@ export class World<B extends Broker = RabbitNode> implements AsyncDisposable {
     const directUrl = `${node.url}/${vhost}`;
     const proxy = opened.adopt(await tcpProxy(directUrl));
     const project = opened.adopt(await tempProject(programs));
-    const python = variant.against === 'celery' ? (await findPython()).path : '';
     // Python's children may outlive their parent, and become nobody's
-    if (variant.against === 'celery') opened.defer(() => endAllWith(`LEDGER=${join(project.folder, 'ledger')}`));
-    return new World<B>({ variant, node, proxy, vhost, directUrl, project }, python, opened);
+    if (python !== undefined) opened.defer(() => endAllWith(`LEDGER=${join(project.folder, 'ledger')}`));
+    return new World<B>({ variant, node, proxy, vhost, directUrl, project }, python ?? '', opened);
   }
 
   /** Starts a worker of two children; resolves when it says that it is ready. */
@@ -107,7 +119,7 @@ export class World<B extends Broker = RabbitNode> implements AsyncDisposable {
     const env = this.#env(orders);
     const more = orders.args ?? [];
     return this.#keep(
-      this.variant.against === 'celery'
+      this.#isPython(orders)
         ? this.#program(this.#python, ['-m', 'celery', ...args, ...more], env)
         : this.project.start([...args, ...more], env),
     );
@@ -128,7 +140,7 @@ export class World<B extends Broker = RabbitNode> implements AsyncDisposable {
       ...(bodyBytes === undefined ? {} : { BODY: String(bodyBytes) }),
     };
     return this.#keep(
-      this.variant.against === 'celery'
+      this.#isPython(orders)
         ? this.#program(this.#python, ['publisher.py'], env)
         : this.#program(process.execPath, ['publisher.mjs'], env),
     );
@@ -181,6 +193,15 @@ export class World<B extends Broker = RabbitNode> implements AsyncDisposable {
     await until(isEmpty, { what: 'the queue to be empty', withinSeconds, everyMs: 100 });
   }
 
+  /**
+   * Before its only node is killed: has it write down what it would write by itself some seconds later. RabbitMQ 3.10
+   * answers the declaration of a quorum queue before that queue is in ra's table of names on disk; a node that is killed
+   * in between begins the queue anew with an empty log, and what it had confirmed is gone: the broker's loss, not ours.
+   */
+  async writtenDown(): Promise<void> {
+    if (this.variant.queueType === 'quorum') await this.node.ctl('eval', '[dets:sync(Table) || Table <- dets:all()].');
+  }
+
   /** TERM; the worker must end with 0, leave no children, and nothing unacknowledged. */
   async stopWarmly(worker: Program): Promise<void> {
     const children = childrenOf(worker.pid);
@@ -212,6 +233,10 @@ export class World<B extends Broker = RabbitNode> implements AsyncDisposable {
     return rows.find(({ name }) => name === 'work')?.messages;
   }
 
+  #isPython({ by = this.variant.against }: WorkerOrders): boolean {
+    return by === 'celery';
+  }
+
   #env(orders: WorkerOrders): Record<string, string> {
     return {
       BROKER_URL: orders.url ?? this.proxy.url,
@@ -220,7 +245,7 @@ export class World<B extends Broker = RabbitNode> implements AsyncDisposable {
       QUEUE_TYPE: this.variant.queueType,
       SETTINGS: JSON.stringify(orders.settings ?? {}),
       NO_COLOR: '1',
-      ...(this.variant.against === 'celery' ? { PYTHONUNBUFFERED: '1', C_FORCE_ROOT: '1' } : {}),
+      ...(this.#isPython(orders) ? { PYTHONUNBUFFERED: '1', C_FORCE_ROOT: '1' } : {}),
       ...orders.env,
     };
   }
