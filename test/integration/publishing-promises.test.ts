@@ -59,14 +59,16 @@ describe('a task that is published without confirms', () => {
     app.task('caller', () => void runs.push('caller'));
     await using _worker = await startWorker(app);
     await using client = new Celery('client', { brokerUrl: broker.url });
+    await client.sendTask('retried');
+    await until(() => runs.length === 2, { what: 'a retry before the outage: its queue is declared' });
     proxy.shut();
     await until(() => app.openedPublisher()?.connection.state === 'connecting', { what: 'the loss' });
     await client.sendTask('retried');
     await client.sendTask('caller', [], { link: client.signature('called', [], { immutable: true }) });
-    await until(() => runs.length === 2, { what: 'both tasks to run' });
+    await until(() => runs.length === 4, { what: 'both tasks to run' });
     proxy.open();
-    await until(() => runs.length === 4, { what: 'what they caused', withinSeconds: 30 });
-    expect(runs.slice(2).sort()).toEqual(['called', 'retried 1']);
+    await until(() => runs.length === 6, { what: 'what they caused', withinSeconds: 30 });
+    expect(runs.slice(4).sort()).toEqual(['called', 'retried 1']);
   });
 });
 
