@@ -261,7 +261,8 @@ function failChord(run: TaskRun, results: EncodedResult[]): void {
   if (encoded !== undefined) results.push(encoded);
 }
 
-function chainIds(chain: readonly unknown[]): string[] {
+/** The tasks of a chain that are still to come, by id. */
+export function chainIds(chain: readonly unknown[]): string[] {
   return chain.flatMap((link) => {
     const id = taskIdOf(link);
     return id === undefined ? [] : [id];

@@ -1,6 +1,5 @@
 /** The events of one task, from its message and its outcome (celery-protocol.md section 14). */
 import { constants } from 'node:os';
-import type { CeleryError } from '../core/errors.ts';
 import type { EventDispatcher } from '../events/index.ts';
 import type { Outcome } from '../execution/index.ts';
 import { exceptionRepr, pythonRepr } from '../message/index.ts';
@@ -31,7 +30,7 @@ export function announceOutcome(
   events: EventDispatcher,
   request: Request,
   outcome: Outcome,
-  failure: CeleryError | undefined,
+  failure: Error | undefined,
 ): void {
   const uuid = request.id;
   switch (outcome.kind) {
@@ -46,7 +45,11 @@ export function announceOutcome(
         traceback: '',
       });
     case 'lost':
-      return events.send('task-failed', { uuid, exception: `WorkerLostError('${outcome.reason}')`, traceback: '' });
+      // Sent again, it has not failed yet.
+      if (failure !== undefined) {
+        events.send('task-failed', { uuid, exception: exceptionRepr(failure), traceback: '' });
+      }
+      return;
     case 'retrying':
       return events.send('task-retried', { uuid, exception: outcome.reasonRepr, traceback: outcome.traceback });
     case 'terminated':

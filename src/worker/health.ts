@@ -115,9 +115,10 @@ function isLoopback(address: string): boolean {
 /** Why no task would be taken now; undefined when one would. */
 function unreadiness(subject: HealthSubject | undefined): string | undefined {
   if (subject === undefined) return 'starting';
-  const { connection, consumer } = subject;
+  const { connection, consumer, tasks } = subject;
   if (!connection.isOpen) return 'no connection to the broker';
-  if (consumer.isPaused) return 'stopping: no more messages are taken';
+  if (tasks.isStopping) return 'stopping: no more messages are taken';
+  if (consumer.isPaused) return 'results cannot be stored: no more messages are taken meanwhile';
   const { active, queues } = consumer;
   if (active.length > 0 || queues.length === 0) return undefined;
   return `none of the queues is consumed: ${queues.map(({ name }) => name).join(', ')}`;

@@ -2,9 +2,11 @@
  * A delivery with its task: what the worker knows of one message from its arrival to its settlement.
  */
 import { type Delivery, delayTarget, isDelayedByCelery } from '../amqp/index.ts';
+import type { Celery } from '../app/index.ts';
 import type { DeliveryInfo } from '../core/envelope.ts';
+import { DecodeError } from '../core/errors.ts';
 import type { Job } from '../execution/index.ts';
-import type { TaskMessage } from '../message/index.ts';
+import { decodeTaskBody, type TaskBody, type TaskMessage } from '../message/index.ts';
 import { type AnyTask, definition, type ResolvedOptions } from '../task/index.ts';
 
 export class Request {
@@ -74,4 +76,16 @@ export class Request {
       crashes: message.crashes,
     };
   }
+}
+
+/** A larger body is not read in the main process: it may be what ended the other. */
+const mostReadBytes = 2 ** 20;
+
+/** The body, for what the main process has to tell of a task. @throws {DecodeError} when it is too large, or cannot be read */
+export function bodyOf(app: Celery, { delivery, message }: Request): TaskBody {
+  const { body, properties } = delivery.envelope;
+  if (body.byteLength > mostReadBytes) {
+    throw new DecodeError(`The body has ${body.byteLength} bytes: more than ${mostReadBytes} are not read here.`);
+  }
+  return decodeTaskBody(message.headers, properties, body, app.codec);
 }

@@ -1,9 +1,8 @@
 /** The signals about tasks that the worker's main process sends: it saw the message, or nobody else is left to tell. */
 import type { Delivery } from '../amqp/index.ts';
 import type { Celery, RequestView } from '../app/index.ts';
-import type { CeleryError } from '../core/errors.ts';
-import { decodeTaskBody, type TaskMessage, tracebackText } from '../message/index.ts';
-import type { Request } from './request.ts';
+import { type TaskBody, type TaskMessage, tracebackText } from '../message/index.ts';
+import { bodyOf, type Request } from './request.ts';
 
 export function signalReceived(app: Celery, sender: unknown, { message }: Request): void {
   const { taskReceived } = app.signals;
@@ -22,13 +21,21 @@ export function signalRevoked(
 }
 
 /** Sent here, since the process that ran the body cannot. */
-export function signalFailure(app: Celery, { delivery, message, task }: Request, exception: CeleryError): void {
+export function signalFailure(app: Celery, request: Request, exception: Error): void {
   const { taskFailure } = app.signals;
   if (!taskFailure.hasReceivers) return;
-  const { body, properties } = delivery.envelope;
-  const { args, kwargs } = decodeTaskBody(message.headers, properties, body, app.codec);
+  const { args, kwargs } = argumentsOf(app, request);
   const traceback = tracebackText(exception);
-  void taskFailure.send(task, { taskId: message.id, exception, args, kwargs, traceback });
+  void taskFailure.send(request.task, { taskId: request.id, exception, args, kwargs, traceback });
+}
+
+/** None when the body is not to be read here, or cannot be: the failure is told all the same. */
+function argumentsOf(app: Celery, request: Request): Pick<TaskBody, 'args' | 'kwargs'> {
+  try {
+    return bodyOf(app, request);
+  } catch {
+    return { args: [], kwargs: {} };
+  }
 }
 
 function viewOf(message: TaskMessage): RequestView {

@@ -7,6 +7,7 @@ import { Connection, Consumer, purgeQueue, type Queue } from '../amqp/index.ts';
 import type { Celery, Selection } from '../app/index.ts';
 import type { AppLocation } from '../app/loader.ts';
 import { CloseStack } from '../core/close-stack.ts';
+import type { CeleryError } from '../core/errors.ts';
 import { expandNodeName } from '../core/node-names.ts';
 import type { Logger } from '../core/system.ts';
 import type { EventDispatcher } from '../events/index.ts';
@@ -77,10 +78,14 @@ export class Worker {
   readonly consumer: Consumer;
   readonly tasks: TaskService;
   readonly steps: WorkerSteps;
+  /** Resolves when the connection is given up (`brokerConnectionRetry`, `brokerConnectionMaxRetries`), with the reason. */
+  readonly givenUp: Promise<CeleryError>;
   readonly #opened: CloseStack;
   readonly #log: Logger;
   #stopping: Promise<void> | undefined;
   #isFlushed = true;
+  /** What code of users has taken of `shutdownTimeout` before the running tasks have ended. */
+  #spentMs = 0;
   #stopBy: number | undefined;
 
   private constructor(app: Celery, parts: Parts, opened: CloseStack) {
@@ -91,6 +96,7 @@ export class Worker {
     this.consumer = parts.consumer;
     this.tasks = parts.tasks;
     this.steps = parts.steps;
+    this.givenUp = parts.givenUp;
     this.#opened = opened;
     this.#log = app.system.log.child({ name: 'celery.worker' });
   }
@@ -104,7 +110,11 @@ export class Worker {
     try {
       return new Worker(app, await openWorker(app, given, opened, signal), opened);
     } catch (error) {
-      await opened.close().catch(() => undefined);
+      const { config, system } = app;
+      const closed = new AbortController();
+      const late = system.sleep(config.shutdownTimeout * 1000, closed.signal).catch(() => undefined);
+      await opened.close(late).catch(() => undefined);
+      closed.abort();
       throw error;
     }
   }
@@ -120,6 +130,15 @@ export class Worker {
     return this.#stopBy === undefined ? limitMs : Math.max(0, this.#stopBy - this.app.system.monotonic());
   }
 
+  /** A stop begins: the signal `workerShuttingDown`, whose receivers have a part of `shutdownTimeout`. */
+  async tellShuttingDown(sig: string, how: 'Warm' | 'Cold', exitcode: number): Promise<void> {
+    const { workerShuttingDown } = this.app.signals;
+    if (!workerShuttingDown.hasReceivers) return;
+    await this.#ofUsers('receivers of workerShuttingDown', () =>
+      workerShuttingDown.send(this.info.nodeName, { sig, how, exitcode }),
+    );
+  }
+
   /**
    * Warm stop: waits for running tasks, however long they take, and at most `shutdownTimeout` for everything else.
    * A second call waits for the first.
@@ -133,11 +152,11 @@ export class Worker {
     this.#log.debug('Stopping: no more messages are taken');
     const { system } = this.app;
     const limitMs = this.app.config.shutdownTimeout * 1000;
-    await this.steps.close();
+    await this.#ofUsers('closing steps', () => this.steps.close());
     // While the broker is asked to send no more, tasks go on; neither waits for the other.
     const quiet = this.#within(limitMs * shares.quiet, 'taking messages', this.#takeNoMore());
     await this.pool.close();
-    this.#stopBy = system.monotonic() + limitMs;
+    this.#stopBy = system.monotonic() + Math.max(0, limitMs - this.#spentMs);
     await quiet;
     const until = (share: number): number => Math.max(1, this.leftMs - limitMs * (1 - share));
     if (!(await this.#within(until(shares.settled), 'settling tasks', this.tasks.settled()))) this.#isFlushed = false;
@@ -146,10 +165,21 @@ export class Worker {
     const deadline = system.sleep(until(shares.closed), closed.signal).catch(() => undefined);
     await this.#opened.close(deadline).catch((error: unknown) => this.#log.error({ err: error }, 'Closing failed'));
     closed.abort();
-    await this.app.signals.workerShutdown.send(this, {});
+    const { workerShutdown } = this.app.signals;
+    if (!workerShutdown.hasReceivers) return;
+    await this.#within(until(shares.told), 'receivers of workerShutdown', workerShutdown.send(this, {}));
+  }
+
+  /** Code of users that is waited for: not for long, and on account of what comes after it. */
+  async #ofUsers(what: string, work: () => Promise<void>): Promise<void> {
+    const { config, system } = this.app;
+    const beganAt = system.monotonic();
+    await this.#within(config.shutdownTimeout * 1000 * shares.ofUsers, what, work());
+    this.#spentMs += system.monotonic() - beganAt;
   }
 
   async #takeNoMore(): Promise<void> {
+    this.tasks.beginStop();
     await this.consumer.pause();
     await this.tasks.stop();
   }
@@ -205,7 +235,7 @@ export class Worker {
     await this.#within(limitMs * shares.quiet, 'taking messages', this.#takeNoMore());
     await this.#softly(hurry);
     await this.pool.terminate();
-    await this.steps.stop('terminate');
+    await this.#ofUsers('terminating steps', () => this.steps.stop('terminate'));
     await this.stop();
   }
 
@@ -224,10 +254,13 @@ export class Worker {
 }
 
 /** How much of `shutdownTimeout` has passed at most after each step; the rest is for the app's own connections. */
-const shares = { quiet: 0.2, settled: 0.5, flushed: 0.7, closed: 0.85 } as const;
+const shares = { quiet: 0.2, settled: 0.5, flushed: 0.7, closed: 0.85, told: 0.95, ofUsers: 0.2 } as const;
 
 /** Messages held for later beyond which the prefetch grows no more. */
 const mostHeld = 10_000;
+
+/** Results that may be on their way before no more tasks are taken; a larger prefetch is a larger bound. */
+const leastPendingResults = 1_000;
 
 interface Parts {
   readonly info: WorkerInfo;
@@ -236,6 +269,7 @@ interface Parts {
   readonly consumer: Consumer;
   readonly tasks: TaskService;
   readonly steps: WorkerSteps;
+  readonly givenUp: Promise<CeleryError>;
 }
 
 /** The start, downwards; what is opened is closed upwards. */
@@ -258,7 +292,10 @@ async function openWorker(
   const { workerHealthHost: host, workerHealthPort: port } = config;
   const health = port === undefined ? undefined : opened.adopt(await Health.open({ nodeName, port, host, system }));
   const [backend] = await Promise.all([app.backend(), app.codec.prepareToReceive()]);
-  const size = given.autoscale?.min || (given.concurrency ?? config.workerConcurrency ?? availableParallelism());
+  const size =
+    given.autoscale === undefined
+      ? (given.concurrency ?? config.workerConcurrency ?? availableParallelism())
+      : Math.max(1, given.autoscale.min);
   // Children load while the neighbours are asked what they know: a second that nobody has to wait for twice.
   const opening = openPool(given.pool ?? config.workerPool, poolOptions(app, given, size, backend.form));
   opened.defer(async () => (await opening.catch(() => undefined))?.terminate());
@@ -269,7 +306,7 @@ async function openWorker(
     const path = expandNodeName(config.workerStateDb, { hostname, name });
     opened.adopt(await StateFile.open({ path, revoked, clock: app.remote.clock, system }));
   }
-  const { connection, events } = await openConnection(app, given, queues, revoked, opened, signal);
+  const { connection, events, givenUp } = await openConnection(app, given, queues, revoked, opened, signal);
   await declareCeleryDelays(app, queues);
   const pool = await opening;
   const prefetchFor = (slots: number): number => slots * config.workerPrefetchMultiplier;
@@ -288,6 +325,15 @@ async function openWorker(
   const limits = new RateLimits((name) => app.tasks.get(name)?.[definition].resolved().rateLimit);
 
   let consumer: Consumer | undefined;
+  let isFull = false;
+  /** Room in the prefetch for messages that are held, up to a point; beyond it is said once. */
+  const makeRoom = (held: number): void => {
+    if (held > mostHeld && !isFull) {
+      isFull = true;
+      log.warn({ held, mostHeld }, 'So many tasks are held for later that the prefetch grows no more for them');
+    }
+    void consumer?.growPrefetch(Math.min(held, mostHeld));
+  };
   opened.defer(() => steps.stopConsumer());
   await steps.startConsumer({ connection, eventDispatcher: events, consumer: () => consumer });
   const tasks: TaskService = new TaskService({
@@ -296,12 +342,14 @@ async function openWorker(
     backend,
     revoked,
     limits,
+    mostPendingResults: Math.max(prefetch, leastPendingResults),
     maxHeldTurns: prefetch === 0 ? mostHeld : Math.max(1, Math.floor(prefetch / 2)),
     events,
     system,
     log,
     onReceived: () => autoscaler?.onTaskReceived(),
-    onHeld: (count) => void consumer?.growPrefetch(Math.min(count, mostHeld)),
+    onHeld: makeRoom,
+    onCrowded: (isCrowded) => void (isCrowded ? consumer?.pause() : consumer?.resume()),
   });
   if (given.autoscale !== undefined) {
     autoscaler = opened.adopt(new Autoscaler({ ...given.autoscale, pool, reserved: () => tasks.open, system }));
@@ -351,7 +399,7 @@ async function openWorker(
   health?.watch({ app, connection, consumer, tasks, pool });
   await steps.started();
   await signals.workerReady.send(nodeName, {});
-  return { info, pool, connection, consumer, tasks, steps };
+  return { info, pool, connection, consumer, tasks, steps, givenUp };
 }
 
 /** What a worker has fetched already cannot be overtaken. */
@@ -384,13 +432,14 @@ async function openConnection(
   revoked: Revoked,
   opened: CloseStack,
   signal: AbortSignal | undefined,
-): Promise<{ readonly connection: Connection; readonly events: EventDispatcher }> {
+): Promise<Pick<Parts, 'connection' | 'givenUp'> & { readonly events: EventDispatcher }> {
   const connection = opened.adopt(new Connection(consumingOptions(app, given.nodeName)));
+  const givenUp = new Promise<CeleryError>((resolve) => connection.once('failed', resolve));
   reportNews(connection, app.system.log.child({ name: 'celery.worker' }));
   await connection.connect(signal);
   if (given.purge === true) for (const queue of queues) await purgeQueue(connection, queue.name);
   const events = opened.adopt(await openDispatcher(app, given.nodeName));
   const mingles = given.features?.mingle !== false && app.config.workerEnableRemoteControl;
   if (mingles) await greet(app, given.nodeName, revoked);
-  return { connection, events };
+  return { connection, events, givenUp };
 }

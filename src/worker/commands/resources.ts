@@ -24,7 +24,10 @@ export const resourceCommands: Readonly<Record<string, WorkerCommand>> = {
     inBackground(host, host.consumer.cancelQueue(String(queue)));
     return { ok: `no longer consuming from ${String(queue)}` };
   },
-  active_queues: ({ consumer }) => consumer.queues.map(queueInfo),
+  active_queues: ({ consumer }) => {
+    const consumed = new Set(consumer.active);
+    return consumer.queues.map((queue) => ({ ...queueInfo(queue), consuming: consumed.has(queue.name) }));
+  },
   enable_events: ({ events }) =>
     events.addGroup('task') ? { ok: 'task events enabled' } : { ok: 'task events already enabled' },
   disable_events: ({ events }) =>

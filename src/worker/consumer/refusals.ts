@@ -7,7 +7,7 @@ import type { Celery } from '../../app/index.ts';
 import { NotRegistered, TaskRevokedError } from '../../core/errors.ts';
 import type { Logger, System } from '../../core/system.ts';
 import type { EventDispatcher } from '../../events/index.ts';
-import { exceptionRepr, type TaskMessage } from '../../message/index.ts';
+import { type EncodedResult, exceptionRepr, type TaskMessage } from '../../message/index.ts';
 import { announces } from '../announce.ts';
 import { headOf, taskSentences } from '../outcome-log.ts';
 import type { Request } from '../request.ts';
@@ -15,12 +15,14 @@ import type { Revoked } from '../revoked.ts';
 import { signalRejected, signalRevoked } from '../task-signals.ts';
 import type { TaskCounts } from './counts.ts';
 import type { TaskResults } from './results.ts';
+import type { Setbacks } from './setbacks.ts';
 
 export interface RefusalsOptions {
   readonly app: Celery;
   readonly events: EventDispatcher;
   readonly results: TaskResults;
   readonly revoked: Revoked;
+  readonly setbacks: Setbacks;
   readonly counts: TaskCounts;
   readonly system: System;
   readonly log: Logger;
@@ -37,7 +39,11 @@ export class Refusals {
     const { app, counts, events, log, results } = this.#given;
     const known = app.tasks.names().filter((name) => !name.startsWith('celery.'));
     const error = new NotRegistered(message.task, known);
-    log.error({ task: message.task, taskId: message.id, known }, taskSentences.unregistered);
+    const { body } = delivery.envelope;
+    log.error(
+      { task: message.task, taskId: message.id, known, sizeBytes: body.byteLength, head: headOf(body) },
+      taskSentences.unregistered,
+    );
     counts.rejected += 1;
     const { signals } = app;
     events.send('task-failed', { uuid: message.id, exception: exceptionRepr(error) });
@@ -59,7 +65,25 @@ export class Refusals {
       events.send('task-revoked', fields);
     }
     const own = request.ignoresResult ? [] : results.encode(message, 'REVOKED', new TaskRevokedError(why));
-    results.storeThen(own, message, () => request.delivery.ack());
+    this.#storeThenAck(request, own);
+  }
+
+  /**
+   * With late acknowledgement it is kept until its end is stored, or the worker stops: put back, an expired message
+   * would be dropped by the broker (it has a time to live), and nobody would ever learn of it.
+   */
+  #storeThenAck(request: Request, own: readonly EncodedResult[]): void {
+    const { results, setbacks } = this.#given;
+    const { delivery, id, message, options } = request;
+    results.storeThen(own, message, async (isStored) => {
+      if (isStored || !options.acksLate) {
+        setbacks.forget(id);
+        return delivery.ack();
+      }
+      await setbacks.wait(setbacks.count(id));
+      if (setbacks.isStopped || delivery.isStale) return delivery.reject({ requeue: true });
+      this.#storeThenAck(request, own);
+    });
   }
 
   unreadable(delivery: Delivery, error: Error): void {

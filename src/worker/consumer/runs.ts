@@ -4,6 +4,7 @@
  * Owns the requests from the pool to their settlement; which message runs at all is decided in `tasks.ts`.
  *
  *     start ──▶ reserved ──▶ running ──▶ #ended ──▶ #finish (publish, store) ──▶ #close (settle)
+ *                  │                                   └─ set back: a wait, then given back; or a failure
  *                  └─ withdrawn: revoked before it began (discarded), or its channel is gone (it comes again)
  *
  * A channel that is lost takes the deliveries along, and the broker gives their messages to somebody again. Here: what
@@ -23,24 +24,28 @@ import {
 } from '../../core/errors.ts';
 import type { Logger, System } from '../../core/system.ts';
 import type { EventDispatcher } from '../../events/index.ts';
+import type { EncodedResult, Outcome, Report, RunListener } from '../../execution/index.ts';
 import {
-  afterFailure,
-  type EncodedResult,
-  type Outcome,
-  type Report,
-  type RunListener,
-} from '../../execution/index.ts';
-import { decodeTaskBody, type TaskBody, type TaskMessage, toOutgoing } from '../../message/index.ts';
+  decodeTaskBody,
+  exceptionRepr,
+  type TaskBody,
+  type TaskMessage,
+  toError,
+  toOutgoing,
+  tracebackText,
+} from '../../message/index.ts';
 import { announceOutcome, announces } from '../announce.ts';
 import { logOutcome } from '../outcome-log.ts';
 import type { Pool } from '../pool/pool.ts';
 import { RecentIds } from '../recent-ids.ts';
 import type { Request } from '../request.ts';
-import { type Settlement, settlementOf } from '../settle.ts';
+import { afterSetback, type Settlement, settlementOf } from '../settle.ts';
 import { signalFailure, signalRejected, signalRevoked } from '../task-signals.ts';
+import { type Aftermath, aftermathOf } from './aftermath.ts';
 import type { TaskCounts } from './counts.ts';
 import type { Refusals } from './refusals.ts';
 import type { TaskResults } from './results.ts';
+import type { Setbacks } from './setbacks.ts';
 
 export interface RunsOptions {
   readonly app: Celery;
@@ -48,6 +53,7 @@ export interface RunsOptions {
   readonly events: EventDispatcher;
   readonly results: TaskResults;
   readonly refusals: Refusals;
+  readonly setbacks: Setbacks;
   readonly counts: TaskCounts;
   readonly system: System;
   readonly log: Logger;
@@ -122,6 +128,7 @@ export class Runs {
       this.#twins.set(request.id, [...(this.#twins.get(request.id) ?? []), request]);
       return;
     }
+    const job = request.toJob(this.timeLimits.get(request.task.name));
     this.#reserved.set(request.id, request);
     this.#open += 1;
     onStart();
@@ -130,8 +137,13 @@ export class Runs {
       state: (result) => results.track(results.store(result, request.message)),
       event: (type, fields) => events.send(type, fields),
     };
-    const job = request.toJob(this.timeLimits.get(request.task.name));
-    pool.submit(job, listener, (report) => this.#ended(request, report));
+    try {
+      pool.submit(job, listener, (report) => this.#ended(request, report));
+    } catch (error) {
+      this.#running.delete(request);
+      this.#forget(request);
+      throw error;
+    }
   }
 
   /**
@@ -200,15 +212,22 @@ export class Runs {
       return this.#given.refusals.discard(request, 'revoked');
     }
     const outcome = this.#verdict(request, report.outcome);
-    const own = this.#ownResults(request, outcome);
-    const results = own.length === 0 ? report.results : [...report.results, ...own];
-    const hasFailed = this.#failureOf(request, outcome) !== undefined;
-    const publications = hasFailed ? [...report.publications, ...this.#errbacks(request)] : report.publications;
-    if (publications.length === 0 && results.length === 0 && outcome.kind !== 'lost') {
-      this.#close(request, outcome, this.#settlement(request, outcome));
-      return;
+    const settlement = this.#settlement(request, outcome);
+    const ending = { outcome, settlement, failure: failureOf(outcome, settlement) };
+    if (report.publications.length === 0 && report.results.length === 0 && !this.#hasMore(request, ending)) {
+      return this.#close(request, ending);
     }
-    this.#given.results.track(this.#finish(request, { outcome, publications, results }));
+    this.#given.results.track(this.#finish(request, ending, report));
+  }
+
+  /** Something is to be published or stored that no report brings. */
+  #hasMore(request: Request, { failure, outcome, settlement }: Ending): boolean {
+    return (
+      failure !== undefined ||
+      settlement === 'resend' ||
+      outcome.kind === 'terminated' ||
+      (outcome.kind === 'returned' && this.#cancelled.has(request))
+    );
   }
 
   /** What the pool was told to end because the connection was lost was not revoked: it is given back. */
@@ -218,45 +237,131 @@ export class Runs {
   }
 
   /** Publish and confirm all, store, then settle. What cannot be done keeps the message with the broker. */
-  async #finish(request: Request, { outcome, publications, results }: Report): Promise<void> {
-    const { app, counts, results: stores } = this.#given;
-    let settlement = this.#settlement(request, outcome);
+  async #finish(request: Request, ending: Ending, report: Report): Promise<void> {
+    const { results, setbacks } = this.#given;
+    const sent = new Set<unknown>();
+    let isPublished = false;
     try {
-      await Promise.all(publications.map((publication) => app.publishFollowUp(publication)));
-      for (const result of results) await stores.store(result, request.message);
-      if (settlement === 'resend' && !request.delivery.isSettled) {
-        await this.#resend(request);
-        settlement = 'ack';
-      }
-    } catch (error) {
-      this.#log.error(
-        { err: error, task: request.name, taskId: request.id },
-        'What a task caused could not be published or stored; its message goes back to the queue',
-      );
-      counts.storeFailures += 1;
-      settlement = 'requeue';
+      const more = this.#more(request, ending, sent, { withAftermath: true });
+      await this.#publish([...report.publications, ...more.publications], sent);
+      isPublished = true;
+      for (const result of [...report.results, ...more.results]) await results.store(result, request.message);
+      if (ending.settlement === 'resend') await this.#resend(request);
+      setbacks.forget(request.id);
+    } catch (thrown) {
+      return this.#setBack(request, ending, report, { error: toError(thrown), isPublished, sent });
     }
-    this.#close(request, outcome, settlement);
+    this.#close(request, ending);
   }
 
-  #close(request: Request, outcome: Outcome, settlement: Settlement): void {
+  /** All of them, each confirmed; `sent` gets the ids of those that are. @throws why the first of the others is not */
+  async #publish(publications: readonly Publication[], sent: Set<unknown>): Promise<void> {
+    const { app } = this.#given;
+    const publish = async (publication: Publication): Promise<void> => {
+      await app.publishFollowUp(publication);
+      sent.add(publication.envelope.headers.id);
+    };
+    const settled = await Promise.allSettled(publications.map(publish));
+    for (const one of settled) if (one.status === 'rejected') throw one.reason;
+  }
+
+  /** The message waits and goes back, or its run is a failure after all. */
+  async #setBack(request: Request, ending: Ending, report: Report, trouble: Trouble): Promise<void> {
+    const { app, counts, setbacks } = this.#given;
+    const { error } = trouble;
+    const isResend = ending.settlement === 'resend';
+    const { isSettled } = request.delivery;
+    const tries = setbacks.count(request.id);
+    const decision = afterSetback({ error, isResend, isSettled, tries, limit: app.config.taskCrashLimit });
+    counts.storeFailures += 1;
+    this.#log.error(
+      { err: error, task: request.name, taskId: request.id, tries, decision },
+      decision === 'return'
+        ? 'What a task caused could not be published or stored; its message goes back to the queue after a while'
+        : 'What a task caused could not be published or stored; it does not run again',
+    );
+    if (decision === 'return') {
+      await setbacks.wait(tries);
+      const outcome: Outcome = { kind: 'returned', reason: error.message };
+      return this.#close(request, { outcome, settlement: 'requeue', failure: undefined });
+    }
+    setbacks.forget(request.id);
+    const last = this.#lastEnding(request, ending, error);
+    await this.#tellAnyway(request, last, report, trouble);
+    this.#close(request, last);
+  }
+
+  /** How a run has ended whose end cannot be told. What had failed has failed as it did. */
+  #lastEnding(request: Request, { failure, outcome, settlement }: Ending, error: Error): Ending {
+    const { delivery, startedAt } = request;
+    const last = delivery.isSettled ? 'ack' : 'reject';
+    if (settlement === 'resend' && outcome.kind === 'lost') {
+      const reason = `${outcome.reason}; its message could not be sent again: ${error.message}`;
+      return { outcome, settlement: last, failure: new WorkerLostError(reason) };
+    }
+    if (!['succeeded', 'retrying', 'ignored'].includes(outcome.kind)) return { outcome, settlement: last, failure };
+    const now = this.#given.system.now();
+    return {
+      outcome: {
+        kind: 'failed',
+        runtimeSeconds: outcome.kind === 'succeeded' ? outcome.runtimeSeconds : (now - (startedAt ?? now)) / 1000,
+        exceptionRepr: exceptionRepr(error),
+        traceback: tracebackText(error),
+        isExpected: false,
+      },
+      settlement: last,
+      failure: error,
+    };
+  }
+
+  /** Whoever waits learns of the failure, if anybody can be told anything; what cannot be told is logged. */
+  async #tellAnyway(request: Request, ending: Ending, report: Report, { isPublished, sent }: Trouble): Promise<void> {
+    const { results } = this.#given;
+    const { failure, outcome, settlement } = ending;
+    const fields = { task: request.name, taskId: request.id };
+    if (isPublished && settlement === 'ack') return; // it is the store that is away, and was tried for long enough
+    try {
+      // Once all that followed is sent, neither error callbacks nor the rest of the chain have to hear of a failure.
+      const more = this.#more(request, ending, sent, { withAftermath: !isPublished || outcome.kind === 'lost' });
+      const isOverruled = failure !== undefined && outcome.kind === 'failed';
+      await this.#publish(more.publications, sent).catch((err: unknown) =>
+        this.#log.error({ err, ...fields }, 'An error callback cannot be called'),
+      );
+      for (const result of [...(isOverruled ? [] : report.results), ...more.results]) {
+        await results.store(result, request.message);
+      }
+    } catch (err) {
+      this.#log.error({ err, ...fields }, 'The failure of a task cannot be stored');
+    }
+  }
+
+  #close(request: Request, ending: Ending): void {
+    const { delivery } = request;
+    const { settlement } = ending;
+    try {
+      this.#tell(request, ending);
+    } catch (err) {
+      this.#log.error({ err, task: request.name, taskId: request.id }, 'Not everybody could be told how a task ended');
+    }
+    if (delivery.isStale && settlement !== 'requeue') this.#onUntold(request, settlement);
+    if (settlement === 'ack' || settlement === 'resend') delivery.ack();
+    else delivery.reject({ requeue: settlement === 'requeue' });
+    this.#forget(request);
+  }
+
+  /** The log, events and signals. */
+  #tell(request: Request, { failure, outcome, settlement }: Ending): void {
     const { app, counts, events, onSucceeded } = this.#given;
     if (outcome.kind === 'undecodable') {
       counts.rejected += 1;
       signalRejected(app, this, request.delivery, new DecodeError(outcome.reason));
     }
     if (outcome.kind === 'lost') counts.crashes += 1;
-    if (outcome.kind === 'succeeded') onSucceeded(request);
+    if (outcome.kind === 'succeeded' && settlement === 'ack') onSucceeded(request);
     logOutcome(this.#log, request, outcome);
-    const failure = this.#failureOf(request, outcome);
     if (announces(events, request)) announceOutcome(events, request, outcome, failure);
     if (outcome.kind === 'terminated') signalRevoked(app, request, { terminated: true, signum: outcome.killSignal });
     if (failure !== undefined) signalFailure(app, request, failure);
-    const { delivery } = request;
-    if (delivery.isStale && settlement !== 'requeue') this.#onUntold(request, settlement);
-    if (settlement === 'ack') delivery.ack();
-    else delivery.reject({ requeue: settlement === 'requeue' });
-    this.#forget(request);
   }
 
   #forget(request: Request): void {
@@ -276,50 +381,51 @@ export class Runs {
   /** The broker cannot hear that it has ended, and delivers its message again: to us, who know, if all goes well. */
   #onUntold({ message }: Request, settlement: Settlement): void {
     this.#unsent += 1;
-    if (settlement === 'ack') this.#untold.add(turnOf(message), this.#given.system.now());
+    if (settlement !== 'reject') this.#untold.add(turnOf(message), this.#given.system.now());
   }
 
   #settlement(request: Request, outcome: Outcome): Settlement {
-    if (!request.options.acksLate) {
-      // It was, when the run began; what never began is still the broker's.
+    if (!request.options.acksLate || request.delivery.isSettled) {
+      // It was, when the run began (or when it came, from a queue without acknowledgements); what never began is still the broker's.
       return outcome.kind === 'returned' && request.startedAt === undefined ? 'requeue' : 'ack';
     }
     const limit = this.#given.app.config.taskCrashLimit;
     return settlementOf(outcome, request.options, { crashes: request.message.crashes, limit });
   }
 
-  /** The same message again, one more lost process counted. The body that may have killed a process is not read here. */
-  async #resend({ delivery, info, message }: Request): Promise<void> {
+  /**
+   * The same message again, one more lost process counted, to the queue it came from: by its own address it would reach
+   * all queues of an exchange. The body that may have killed a process is not read here.
+   */
+  async #resend({ delivery, message }: Request): Promise<void> {
     const { app } = this.#given;
     const { body, properties } = delivery.envelope;
     const read = message.protocol === 1 ? decodeTaskBody(message.headers, properties, body, app.codec) : unread;
     const again = toOutgoing(message, read, { crashes: message.crashes + 1 }, body);
-    const { exchange, routingKey } = info;
-    const publication = app.executionHost('none').prepareMessage(again, { exchange, routingKey });
-    if (publication !== undefined) await app.publish(publication);
+    const address = { exchange: '', routingKey: delivery.queue };
+    const publication = app.executionHost('none').prepareMessage(again, address);
+    // It is there, since it is consumed; one that the app does not know is not made up.
+    const queue = app.router.queues.find(delivery.queue)?.name;
+    if (publication !== undefined) await app.publish({ ...publication, queue });
     this.#given.counts.resent += 1;
   }
 
-  /** The error callbacks of a task that failed without its body telling so. */
-  #errbacks({ delivery, id, message, task }: Request): readonly Publication[] {
-    const { app, system } = this.#given;
-    const { body, properties } = delivery.envelope;
-    try {
-      const { embed } = decodeTaskBody(message.headers, properties, body, app.codec);
-      if (embed.errbacks === undefined || embed.errbacks.length === 0) return [];
-      const host = app.executionHost('none');
-      const priority = host.inheritsPriority ? message.priority : undefined;
-      const ancestry = { parentId: id, rootId: message.rootId ?? id, priority, newId: () => system.newId() };
-      const { calls } = afterFailure(embed.errbacks, id, ancestry);
-      return calls.flatMap((call) => host.prepareCall(call) ?? []);
-    } catch (error) {
-      this.#log.error({ err: error, task: task.name, taskId: id }, 'The error callbacks of a task cannot be called');
-      return [];
-    }
+  /** What no report brings: error callbacks, and the results of outcomes that no body could tell of. */
+  #more(
+    request: Request,
+    ending: Ending,
+    sent: ReadonlySet<unknown>,
+    { withAftermath }: { withAftermath: boolean },
+  ): Aftermath {
+    const { app, results } = this.#given;
+    const own = this.#ownResults(request, ending);
+    if (ending.failure === undefined || !withAftermath) return { publications: [], results: own };
+    const after = aftermathOf(request, ending.failure, sent, { app, log: this.#log, results });
+    return { publications: after.publications, results: [...own, ...after.results] };
   }
 
   /** Results of outcomes that no body could report. */
-  #ownResults(request: Request, outcome: Outcome): readonly EncodedResult[] {
+  #ownResults(request: Request, { failure, outcome }: Ending): readonly EncodedResult[] {
     const { results } = this.#given;
     const { ignoresResult, message } = request;
     if (ignoresResult && !request.options.storeErrorsEvenIfIgnored) return none;
@@ -327,25 +433,40 @@ export class Runs {
     if (outcome.kind === 'returned' && this.#cancelled.has(request)) {
       return ignoresResult ? none : results.encode(message, 'RETRY', new Retry(outcome.reason));
     }
-    const failure = this.#failureOf(request, outcome);
     return failure === undefined ? none : results.failure(message, failure);
   }
+}
 
+/** How a run has ended, and what that means for its message. */
+interface Ending {
+  readonly outcome: Outcome;
+  readonly settlement: Settlement;
   /** The error of a task that failed without its body telling so. */
-  #failureOf(request: Request, outcome: Outcome): CeleryError | undefined {
-    switch (outcome.kind) {
-      case 'timed out':
-        return new TimeLimitExceeded(outcome.limitSeconds);
-      case 'lost':
-        return this.#settlement(request, outcome) === 'resend' ? undefined : new WorkerLostError(outcome.reason);
-      case 'returned':
-        // Its message was acknowledged when it began: it does not come again.
-        return this.#settlement(request, outcome) === 'ack' ? new WorkerLostError(outcome.reason) : undefined;
-      case 'rejected':
-        return outcome.requeue ? undefined : new Reject(outcome.reason);
-      default:
-        return undefined;
-    }
+  readonly failure: Error | undefined;
+}
+
+/** Why the end of a run could not be told, and how far that had come. */
+interface Trouble {
+  readonly error: Error;
+  readonly isPublished: boolean;
+  /** Ids of what was published. */
+  readonly sent: Set<unknown>;
+}
+
+/** The error of a task that failed without its body telling so. */
+function failureOf(outcome: Outcome, settlement: Settlement): CeleryError | undefined {
+  switch (outcome.kind) {
+    case 'timed out':
+      return new TimeLimitExceeded(outcome.limitSeconds);
+    case 'lost':
+      return settlement === 'resend' ? undefined : new WorkerLostError(outcome.reason);
+    case 'returned':
+      // Its message was acknowledged when it began: it does not come again.
+      return settlement === 'ack' ? new WorkerLostError(outcome.reason) : undefined;
+    case 'rejected':
+      return outcome.requeue ? undefined : new Reject(outcome.reason);
+    default:
+      return undefined;
   }
 }
 

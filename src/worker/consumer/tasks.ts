@@ -24,6 +24,7 @@ import { createCounts } from './counts.ts';
 import { Refusals } from './refusals.ts';
 import { TaskResults } from './results.ts';
 import { Runs } from './runs.ts';
+import { Setbacks } from './setbacks.ts';
 import { Waiting } from './waiting.ts';
 
 export interface TaskServiceOptions {
@@ -34,6 +35,8 @@ export interface TaskServiceOptions {
   readonly limits: RateLimits;
   /** Limited tasks that may wait here for their turn; more are parked on the broker. */
   readonly maxHeldTurns: number;
+  /** Results that may be on their way at once. */
+  readonly mostPendingResults: number;
   /** Where the worker's events go. */
   readonly events: EventDispatcher;
   readonly system: System;
@@ -42,6 +45,8 @@ export interface TaskServiceOptions {
   readonly onReceived?: (() => void) | undefined;
   /** The number of messages held for later has changed: room in the prefetch for them. */
   readonly onHeld: (count: number) => void;
+  /** More results than that are on their way, or less than half of it again. Not told when the worker is stopping. */
+  readonly onCrowded: (isCrowded: boolean) => void;
 }
 
 export class TaskService {
@@ -50,6 +55,7 @@ export class TaskService {
   readonly #isInfo: boolean;
   readonly #results: TaskResults;
   readonly #refusals: Refusals;
+  readonly #setbacks: Setbacks;
   readonly #runs: Runs;
   readonly #waiting: Waiting;
   readonly #view: WorkerView;
@@ -68,8 +74,20 @@ export class TaskService {
     const { counts } = this;
     const { taskDelayedDelivery, taskMaxHeldDelay, workerDeduplicateSuccessfulTasks, workerDisableRateLimits } =
       app.config;
-    const results = new TaskResults({ app, backend, system, log, counts });
-    const refusals = new Refusals({ app, events, results, revoked, counts, system, log });
+    const results = new TaskResults({
+      app,
+      backend,
+      system,
+      log,
+      counts,
+      mostPending: given.mostPendingResults,
+      onCrowded: (isCrowded) => {
+        if (!this.#isStopping) given.onCrowded(isCrowded);
+      },
+    });
+    const setbacks = new Setbacks(system);
+    const refusals = new Refusals({ app, events, results, revoked, setbacks, counts, system, log });
+    this.#setbacks = setbacks;
     this.#results = results;
     this.#refusals = refusals;
     this.#succeeded = successfulIds(system.env);
@@ -79,6 +97,7 @@ export class TaskService {
       events,
       results,
       refusals,
+      setbacks,
       counts,
       system,
       log,
@@ -86,9 +105,10 @@ export class TaskService {
       onSucceeded: ({ id }) => {
         if (workerDeduplicateSuccessfulTasks) this.#succeeded.add(id, system.now());
       },
-      onTurn: (request) => this.#due(request),
+      onTurn: (request) => this.#handle(request.delivery, () => this.#due(request)),
     });
-    this.#waiting = new Waiting({ app, system, log, onHeld, onDue: (request) => this.#due(request) });
+    const onDue = (request: Request): void => this.#handle(request.delivery, () => this.#due(request));
+    this.#waiting = new Waiting({ app, system, log, onHeld, onDue });
     const parks = taskDelayedDelivery === 'broker';
     this.#view = {
       isRevoked: (message) => revoked.has(message, system.now()),
@@ -132,14 +152,10 @@ export class TaskService {
     return this.#waiting;
   }
 
-  /** One message. Never throws: what goes wrong with a message ends in its rejection, here. */
+  /** One message. Never throws. */
   receive(delivery: Delivery): void {
     if (delivery.info.redelivered) this.counts.redelivered += 1;
-    try {
-      this.#accept(this.#decode(delivery), delivery);
-    } catch (error) {
-      this.#refusals.unreadable(delivery, toError(error));
-    }
+    this.#handle(delivery, () => this.#accept(this.#decode(delivery), delivery));
   }
 
   /** One message that was too large to be read. */
@@ -193,9 +209,19 @@ export class TaskService {
     this.#runs.withdraw(isRevoked);
   }
 
+  get isStopping(): boolean {
+    return this.#isStopping;
+  }
+
+  /** Nothing that waits here begins any more, and what waits to be given back is. */
+  beginStop(): void {
+    this.#isStopping = true;
+    this.#setbacks.stop();
+  }
+
   /** Takes no more. What is held goes back to the queue when the channel closes. */
   stop(): Promise<void> {
-    this.#isStopping = true;
+    this.beginStop();
     return this.#waiting.stop();
   }
 
@@ -203,6 +229,15 @@ export class TaskService {
   async settled(): Promise<void> {
     await this.#runs.idle();
     await this.#results.settled();
+  }
+
+  /** What goes wrong with one message, now or when its time has come, ends in its rejection, here. */
+  #handle(delivery: Delivery, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#refusals.unreadable(delivery, toError(error));
+    }
   }
 
   #decode(delivery: Delivery): TaskMessage {
@@ -246,7 +281,7 @@ export class TaskService {
     } catch (error) {
       this.#log.warn({ err: error, taskId: message.id }, 'Nobody can say whether the task succeeded before; it runs');
     }
-    this.#decide(message, task, delivery);
+    this.#handle(delivery, () => this.#decide(message, task, delivery));
   }
 
   #act(request: Request, decision: Decision): void {

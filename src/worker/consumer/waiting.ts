@@ -21,7 +21,7 @@ export interface WaitingOptions {
 
 export class Waiting {
   readonly #given: WaitingOptions;
-  readonly #held = new Map<Request, { readonly until: number; readonly cancel: () => void }>();
+  readonly #held = new Map<Request, { readonly until: number; cancel: () => void }>();
   readonly #parking = new Set<Promise<void>>();
   /** Messages given to the broker's delay levels by this worker. */
   parked = 0;
@@ -44,20 +44,17 @@ export class Waiting {
     return [...this.#held].map(([request, { until }]) => ({ request, until }));
   }
 
+  /** Until the wall clock says so, wherever it jumps meanwhile; a turn comes by the time that passes. */
   hold(request: Request, until: number): void {
-    const { onDue, onHeld, system } = this.#given;
-    const cancel = system.after(until - system.now(), () => {
-      if (this.#take(request)) onDue(request);
-    });
-    this.#held.set(request, { until, cancel });
-    onHeld(this.room);
+    this.#hold(request, until, until);
   }
 
-  /** To the delay levels, then acknowledged. What cannot be parked (a key too long, a publish that fails) is held. */
+  /** To the delay levels, then acknowledged. What cannot be parked (a key too long, a publish that fails) is held, and tried again. */
   park(request: Request, until: number): void {
+    const { app, log, onHeld, system } = this.#given;
+    const holdHere = (): void => this.#hold(request, until, Math.min(until, system.now() + parkAgainMs));
     const publication = this.#delayed(request, until);
-    if (publication === undefined) return this.hold(request, until);
-    const { app, log, onHeld } = this.#given;
+    if (publication === undefined) return holdHere();
     const parking = app.publish(publication).then(
       () => {
         this.parked += 1;
@@ -66,9 +63,9 @@ export class Waiting {
       (error: unknown) => {
         log.warn(
           { err: error, taskId: request.id },
-          'A delayed task could not be parked on the broker; it is held here',
+          'A delayed task could not be parked on the broker; it is held here for a while, then tried again',
         );
-        this.hold(request, until);
+        holdHere();
       },
     );
     this.#parking.add(parking);
@@ -91,9 +88,25 @@ export class Waiting {
 
   /** Lets go of everything: what is held goes back to its queue when the channel closes. */
   async stop(): Promise<void> {
-    for (const { cancel } of this.#held.values()) cancel();
+    for (const armed of this.#held.values()) armed.cancel();
     this.#held.clear();
     await Promise.all(this.#parking);
+  }
+
+  /** `lookAt`: when somebody decides about it again (epoch ms); `until` is for whoever asks. */
+  #hold(request: Request, until: number, lookAt: number): void {
+    const { onDue, onHeld, system } = this.#given;
+    const armed = { until, cancel: (): void => undefined };
+    const arm = (): void => {
+      const leftMs = lookAt - system.now();
+      armed.cancel = system.after(request.hasTurn ? leftMs : Math.min(leftMs, lookAgainMs), () => {
+        if (!request.hasTurn && system.now() < lookAt) arm();
+        else if (this.#take(request)) onDue(request);
+      });
+    };
+    arm();
+    this.#held.set(request, armed);
+    onHeld(this.room);
   }
 
   #take(request: Request): boolean {
@@ -126,3 +139,7 @@ export class Waiting {
 
 /** More would only make a killed worker repeat more. */
 const mostParkedAtOnce = 32;
+/** A wall clock that jumps is noticed after so long at most. */
+const lookAgainMs = 30_000;
+/** What could not be parked is held for so long, and not until its time: a broker takes back what is held for too long. */
+const parkAgainMs = 60_000;
