@@ -29,7 +29,15 @@ export function reportNews(connection: Connection, log: Logger): void {
     log.error({ attempt, delayMs: Math.round(delayMs) }, `${error.message} Trying again.`),
   );
   connection.on('lost', ({ error }) =>
-    log.warn({ reason: error.message }, 'The connection to the broker is lost; reconnecting'),
+    log.warn(
+      { reason: error.message },
+      connection.state === 'connecting'
+        ? 'The connection to the broker is lost; reconnecting'
+        : 'The connection to the broker is lost',
+    ),
+  );
+  connection.on('failed', ({ message }) =>
+    log.error({ reason: message }, 'The connection to the broker is given up: the worker stops'),
   );
   connection.on('open', ({ isReconnect, url }) => {
     if (isReconnect) log.info({ url }, 'Connected to the broker again');

@@ -1,7 +1,7 @@
 /** Tasks that run while the connection of their worker is lost: the broker delivers their messages again. */
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Celery } from 'celery-ts';
+import { Celery, type CeleryConfig } from 'celery-ts';
 import { describe, expect, it } from 'vitest';
 import { CloseStack } from '../../src/core/close-stack.ts';
 import { testBroker } from '../support/broker.ts';
@@ -17,6 +17,7 @@ export const app = new Celery('loss', {
   brokerUrl: process.env.CELERY_BROKER_URL,
   resultBackend: 'rpc://',
   workerCancelLongRunningTasksOnConnectionLoss: process.env.CANCELS === 'yes',
+  ...JSON.parse(process.env.SETTINGS ?? '{}'),
 });
 const lines = (name) => readFileSync(process.env.LEDGER, 'utf8').split('\\n').filter((line) => line.startsWith(name + ' '));
 const run = (name) => {
@@ -45,7 +46,7 @@ app.task('slow', async () => {
 `;
 
 /** A worker behind a proxy, with all that it says. */
-async function stage(args: readonly string[]) {
+async function stage(args: readonly string[], settings: CeleryConfig = {}) {
   const opened = new CloseStack();
   const broker = opened.adopt(await testBroker());
   const proxy = opened.adopt(await tcpProxy(broker.url));
@@ -56,11 +57,13 @@ async function stage(args: readonly string[]) {
   const worker = project.start(['worker', '-A', 'tasks', '-l', 'DEBUG', ...args], {
     CELERY_BROKER_URL: proxy.url,
     LEDGER: ledger,
+    SETTINGS: JSON.stringify(settings),
   });
   opened.defer(() => worker[Symbol.asyncDispose]());
   await worker.line(/ready\./);
   return {
     app,
+    broker,
     proxy,
     worker,
     note: (line: string) => appendFile(ledger, `${line}\n`),
@@ -124,6 +127,41 @@ it('two messages of one id, as a publisher leaves them that saw no confirm, run 
   expect(await lines('slow')).toEqual(['slow begins', 'slow ends', 'slow begins', 'slow ends']);
   expect((await worker.stop()).code).toBe(0);
   expect(await world.depth()).toBe(0);
+});
+
+describe('a worker that is not to connect again for ever', () => {
+  it.each([{ brokerConnectionRetry: false }, { brokerConnectionMaxRetries: 1 }])(
+    'ends with 69 once its connection is given up and what ran has ended: %j',
+    async (settings) => {
+      await using world = await stage(['-c', '1'], settings);
+      const { app, lines, note, proxy, said, worker } = world;
+      await app.sendTask('late');
+      await app.sendTask('quick');
+      await until(async () => (await lines('late')).length === 1, { what: 'the task to run', withinSeconds: 30 });
+      proxy.shut();
+      await said(/is given up: the worker stops/);
+      await said(/Warm shutdown \(the connection to the broker is given up\)/);
+      expect(worker.isRunning).toBe(true);
+      await note('go now');
+      const { code, stderr } = await worker.ended;
+      expect(code).toBe(69);
+      expect(stderr.split('\n').filter((line) => line.startsWith('Error: '))).toEqual([
+        expect.stringMatching(/^Error: (The connection to 127\.0\.0\.1:\d+ was lost|The broker at |No broker listens)/),
+      ]);
+      expect(await lines('quick')).toEqual([]);
+      expect(await world.depth()).toBe(2); // nobody could be told that the first has ended
+    },
+  );
+
+  it('ends with 77 when the broker refuses it', async () => {
+    await using world = await stage(['-c', '1'], { brokerConnectionMaxRetries: 1, shutdownTimeout: 3 });
+    const { broker, worker } = world;
+    if (broker.management === undefined || broker.isShared) return; // no vhost of our own to take away
+    await broker.close();
+    const { code, stderr } = await worker.ended;
+    expect(code).toBe(77);
+    expect(stderr).toMatch(/^Error: The broker at \S+ refused the virtual host /m);
+  });
 });
 
 describe('a task that runs while the connection is lost', () => {

@@ -4,6 +4,7 @@
  */
 import { hostname } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { CeleryError } from '../../core/errors.ts';
 import { workerNodeName } from '../../core/node-names.ts';
 import { packageVersion } from '../../core/package-version.ts';
 import { type AutoscaleBounds, parseAutoscale, Worker } from '../../worker/index.ts';
@@ -11,7 +12,7 @@ import { banner } from '../banner.ts';
 import { embedBeat } from '../beat.ts';
 import { type CommandContext, type LoadedApp, loadCommandApp, say } from '../context.ts';
 import { addDaemonOptions, Daemon, type DaemonOptions } from '../daemon.ts';
-import { exitCodes } from '../exit-codes.ts';
+import { exitCodeOf, exitCodes } from '../exit-codes.ts';
 import { levelNames } from '../logger.ts';
 import { nodeParts } from '../node-format.ts';
 import type { DefineCommand } from '../program.ts';
@@ -124,6 +125,7 @@ async function runWorker(context: CommandContext, options: Options, command: Com
   });
   let beat: { close(): Promise<void> } | undefined;
   let worker: Worker | undefined;
+  process.exitCode = exitCodes.failed; // until it is known that all went well
   try {
     if (options.beat === true || context.dev?.runsBeat === true) {
       beat = await embedBeat(loaded, { ...options, schedule: options.schedule ?? options.scheduleFilename });
@@ -159,32 +161,45 @@ async function runWorker(context: CommandContext, options: Options, command: Com
     );
     say(context, `${nodeName} ready.`);
     context.starter?.up();
-    await signals.first;
-    await beat?.close();
-    const { how, exitCode } = await signals.stopWorker(worker, loaded);
+    const lost = await Promise.race([signals.first.then(() => undefined), worker.givenUp]);
+    if (lost !== undefined) say(context, 'worker: Warm shutdown (the connection to the broker is given up)');
+    const beatClosed = beat?.close(); // what beat is sending and what runs here end beside each other
+    const { how, exitCode } = await signals.stopWorker(worker, loaded, lost);
+    await within(worker.leftMs, system, beatClosed);
     system.log.debug({ how }, 'The worker has stopped');
+    if (lost !== undefined) throw lost;
     return exitCode;
   } catch (error) {
-    if (stop.signal.aborted && error === stop.signal.reason) return exitCodes.done;
+    const isAsked = stop.signal.aborted && error === stop.signal.reason;
+    process.exitCode = isAsked ? exitCodes.done : exitCodeOf(error);
+    if (isAsked) return exitCodes.done;
     throw error;
   } finally {
-    await beat?.close();
+    const leftMs = (): number => worker?.leftMs ?? app.config.shutdownTimeout * 1000;
+    await within(leftMs(), system, beat?.close());
     signals.close();
-    await closeInTime(app, worker?.leftMs ?? app.config.shutdownTimeout * 1000);
+    await closeInTime(app, leftMs());
   }
 }
 
 /** A peer that does not answer a goodbye keeps no process: the exit code is set by then. */
 async function closeInTime(app: LoadedApp['app'], limitMs: number): Promise<void> {
-  const closed = new AbortController();
-  const late = app.system.sleep(limitMs, closed.signal).then(
-    () => void setTimeout(() => process.exit(), lastWordsMs).unref(),
-    () => undefined,
+  if (await within(limitMs, app.system, app.close())) return;
+  setTimeout(() => process.exit(), lastWordsMs).unref();
+}
+
+/** True when `work` was done in time; it is not waited for beyond that. */
+async function within(limitMs: number, system: LoadedApp['system'], work: Promise<void> | undefined): Promise<boolean> {
+  if (work === undefined) return true;
+  const done = new AbortController();
+  const late = system.sleep(limitMs, done.signal).then(
+    () => false,
+    () => true,
   );
   try {
-    await Promise.race([app.close(), late]);
+    return await Promise.race([work.then(() => true), late]);
   } finally {
-    closed.abort();
+    done.abort();
   }
 }
 
@@ -232,20 +247,23 @@ class StopSignals {
     this.#resolveFirst();
   }
 
-  async stopWorker(worker: Worker, { app, system }: LoadedApp): Promise<{ how: 'warm' | 'cold'; exitCode: number }> {
-    const { workerShuttingDown } = app.signals;
-    const { nodeName } = worker.info;
+  /** `lost`: why the connection was given up, when nobody asked for the stop. */
+  async stopWorker(
+    worker: Worker,
+    { system }: LoadedApp,
+    lost?: CeleryError,
+  ): Promise<{ how: 'warm' | 'cold'; exitCode: number }> {
+    process.exitCode = lost === undefined ? exitCodes.failed : exitCodeOf(lost); // until it is known that all went well
     if (this.#last !== 'SIGQUIT') {
-      await workerShuttingDown.send(nodeName, { sig: this.#last, how: 'Warm', exitcode: exitCodes.done });
+      await worker.tellShuttingDown(this.#last, 'Warm', lost === undefined ? exitCodes.done : exitCodeOf(lost));
     }
-    process.exitCode = exitCodes.failed; // until it is known that all went well
     if (this.#last !== 'SIGQUIT') {
       const warm = worker.stop().then(() => 'warm' as const);
       if ((await Promise.race([warm, this.#isCold])) === 'warm') {
         return { how: 'warm', exitCode: worker.isFlushed ? exitCodes.done : exitCodes.failed };
       }
     }
-    await workerShuttingDown.send(nodeName, { sig: this.#last, how: 'Cold', exitcode: exitCodes.failed });
+    await worker.tellShuttingDown(this.#last, 'Cold', exitCodes.failed);
     system.log.warn('Cold shutdown: running tasks are ended');
     await worker.terminate(this.#hurry.signal);
     return { how: 'cold', exitCode: exitCodes.failed };
