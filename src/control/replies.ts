@@ -67,6 +67,8 @@ export interface ActiveQueue {
   readonly exclusive: boolean;
   readonly auto_delete: boolean;
   readonly no_ack: boolean;
+  /** Of our workers: false for one that is lost and not yet there again. */
+  readonly consuming?: boolean;
   readonly [more: string]: unknown;
 }
 

@@ -4,6 +4,7 @@ import { Celery } from 'celery-ts';
 import { startWorker, type TestWorker } from 'celery-ts/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestBroker, testBroker } from '../support/broker.ts';
+import { testLogger } from '../support/logger.ts';
 import { until } from '../support/until.ts';
 
 interface Malformed {
@@ -143,5 +144,21 @@ describe('a malformed message', () => {
     expect(await Promise.all(sums.map((sum) => sum.get({ timeout: 10 })))).toEqual([2, 3, 4, 5, 6]);
     await until(async () => (await broker.depth('celery')) === 0, { what: 'the queue to be empty' });
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
+  });
+
+  it('of a task that nobody knows is told with its size and its first bytes, escaped', async () => {
+    const { find, log } = testLogger();
+    await using told = new Celery('told', { brokerUrl: broker.url, taskDefaultQueue: 'told' });
+    told.useSystem({ ...told.system, log });
+    await using _worker = await startWorker(told);
+    const body = Buffer.from(`[["line\n"], {}, {}]${' '.repeat(300)}`);
+    channel.publish('', 'told', body, {
+      contentType: 'application/json',
+      contentEncoding: 'utf-8',
+      headers: { ...goodHeaders(), task: 'nobody.knows' },
+    });
+    await until(() => find('not registered here').length > 0, { what: 'the line' });
+    const head = JSON.stringify(body.toString().slice(0, 200)).slice(1, -1);
+    expect(find('not registered here')).toMatchObject([{ task: 'nobody.knows', sizeBytes: body.length, head }]);
   });
 });

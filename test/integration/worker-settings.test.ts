@@ -1,5 +1,6 @@
 /** Settings of workers, each by what it changes in a running one. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'amqplib';
 import { Celery, type CeleryConfig, Queue } from 'celery-ts';
 import { startWorker } from 'celery-ts/testing';
 import { describe, expect, it } from 'vitest';
@@ -92,6 +93,75 @@ describe('a worker', () => {
     expect(await warnings({})).toMatchObject([{ ...found, delays: false }]);
     expect(await warnings({ taskDelayedDelivery: 'worker' })).toMatchObject([{ ...found, delays: true }]);
     expect(await warnings({ taskQueues: [new Queue('plain')] })).toEqual([]);
+  });
+
+  it('starts with one child with --autoscale 2, however many processors there are', async () => {
+    await using broker = await testBroker();
+    await using project = await tempProject({
+      'tasks.ts': `
+        import { Celery } from 'celery-ts';
+        export const app = new Celery('scaled', { brokerUrl: process.env.CELERY_BROKER_URL });`,
+    });
+    await using worker = project.start(['worker', '-A', 'tasks', '--autoscale', '2'], {
+      CELERY_BROKER_URL: broker.url,
+    });
+    await worker.line(/ready\./);
+    await using app = new Celery('client', { brokerUrl: broker.url });
+    const [stats] = Object.values((await app.control.inspect({ timeout: 10, limit: 1 }).stats()) ?? {});
+    expect(stats).toMatchObject({ autoscaler: { current: 1, max: 2, min: 0 } });
+  });
+
+  it('says which of its queues it consumes: one that is lost and cannot be declared again is not', async () => {
+    await using broker = await testBroker();
+    await using app = new Celery('queues', {
+      brokerUrl: broker.url,
+      taskQueues: [new Queue('kept'), new Queue('gone')],
+    });
+    await using worker = await startWorker(app);
+    const consuming = async (): Promise<unknown> => {
+      const replies = await app.control.inspect({ timeout: 10, limit: 1 }).activeQueues();
+      const queues = replies?.[worker.nodeName];
+      if (queues === undefined || !('map' in queues)) return undefined;
+      return Object.fromEntries(queues.map(({ consuming, name }) => [name, consuming]));
+    };
+    expect(await consuming()).toEqual({ gone: true, kept: true });
+    const connection = await connect(broker.url);
+    await using _closing = { [Symbol.asyncDispose]: () => connection.close() };
+    const taken = async (): Promise<boolean> => {
+      const channel = await connection.createChannel();
+      channel.on('error', () => undefined); // the worker was faster: it is tried again
+      await channel.deleteQueue('gone');
+      await channel.assertQueue('gone', { durable: true, maxLength: 1 });
+      return true;
+    };
+    await until(taken, { what: 'the queue to be declared otherwise' });
+    await until(async () => JSON.stringify(await consuming()).includes('false'), { what: 'the worker to say so' });
+    expect(await consuming()).toEqual({ gone: false, kept: true });
+  });
+
+  it('says once that it holds more than 10,000 tasks for later, beyond which its prefetch grows no more', async () => {
+    await using broker = await testBroker();
+    const { find, log } = testLogger();
+    await using app = new Celery('held', { brokerUrl: broker.url, taskDelayedDelivery: 'worker' });
+    app.useSystem({ ...app.system, log });
+    app.task('later', () => undefined);
+    const connection = await connect(broker.url);
+    await using _closing = { [Symbol.asyncDispose]: () => connection.close() };
+    const channel = await connection.createConfirmChannel();
+    await channel.assertQueue('celery', { durable: true });
+    const eta = new Date(Date.now() + 3_600_000).toISOString();
+    for (let at = 0; at < 10_100; at += 1) {
+      channel.sendToQueue('celery', Buffer.from('[[], {}, {}]'), {
+        contentType: 'application/json',
+        contentEncoding: 'utf-8',
+        headers: { id: `task ${at}`, task: 'later', eta },
+      });
+    }
+    await channel.waitForConfirms();
+    await using _worker = await startWorker(app, { concurrency: 10 });
+    const said = 'the prefetch grows no more';
+    await until(() => find(said).length > 0, { what: 'the warning', withinSeconds: 25 });
+    expect(find(said)).toMatchObject([{ level: 'warn', held: 10_001, mostHeld: 10_000 }]);
   });
 
   it('answers remote control unless workerEnableRemoteControl is off, and works all the same', async () => {

@@ -167,6 +167,9 @@ export class TaskService {
 
   /** A channel is gone: the broker delivers again whatever came by it and was not acknowledged. */
   channelLost(): void {
+    for (const { hasTurn } of this.#waiting.takeIf(({ delivery }) => delivery.isStale)) {
+      if (hasTurn) this.#heldTurns -= 1;
+    }
     this.#runs.lost();
   }
 

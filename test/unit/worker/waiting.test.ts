@@ -86,6 +86,22 @@ describe('a task that is held until its eta', () => {
     await world.noted('later');
   });
 
+  it('is held once when the connection was lost and it comes again', async () => {
+    await using world = await aWorld({ taskDelayedDelivery: 'worker' });
+    world.send('later', hour);
+    await world.held(1);
+    const before = world.worker.tasks.waiting.entries();
+    await until(
+      async () => {
+        await world.system.advance(5_000); // the broker hears no heartbeat of ours meanwhile
+        const [now] = world.worker.tasks.waiting.entries();
+        return now !== undefined && now.request !== before[0]?.request && world.worker.connection.epoch > 1;
+      },
+      { what: 'it to come again' },
+    );
+    expect(world.worker.tasks.waiting.size).toBe(1);
+  });
+
   it('is rejected when it cannot be handled at its time, and the worker goes on', async () => {
     await using world = await aWorld({ taskDelayedDelivery: 'worker' });
     await world.channel.assertQueue('graveyard', { durable: true });
