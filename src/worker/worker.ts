@@ -7,7 +7,7 @@ import { Connection, Consumer, purgeQueue, type Queue } from '../amqp/index.ts';
 import type { Celery, Selection } from '../app/index.ts';
 import type { AppLocation } from '../app/loader.ts';
 import { CloseStack } from '../core/close-stack.ts';
-import type { CeleryError } from '../core/errors.ts';
+import { CeleryError } from '../core/errors.ts';
 import { expandNodeName } from '../core/node-names.ts';
 import type { Logger } from '../core/system.ts';
 import type { EventDispatcher } from '../events/index.ts';
@@ -108,11 +108,13 @@ export class Worker {
   static async open(app: Celery, given: WorkerOptions, signal?: AbortSignal): Promise<Worker> {
     const opened = new CloseStack();
     try {
-      return new Worker(app, await openWorker(app, given, opened, signal), opened);
+      const opening = openWorker(app, given, opened, signal);
+      return new Worker(app, await unlessStopped(opening, app, signal), opened);
     } catch (error) {
       const { config, system } = app;
       const closed = new AbortController();
-      const late = system.sleep(config.shutdownTimeout * 1000, closed.signal).catch(() => undefined);
+      const limitMs = config.shutdownTimeout * 1000 * shares.settled;
+      const late = system.sleep(limitMs, closed.signal).catch(() => undefined);
       await opened.close(late).catch(() => undefined);
       closed.abort();
       throw error;
@@ -251,6 +253,33 @@ export class Worker {
     const enough = hurry === undefined ? ended.signal : AbortSignal.any([ended.signal, hurry]);
     await system.sleep(seconds * 1000, enough).catch(() => undefined);
   }
+}
+
+/**
+ * As `opening`, unless half of `shutdownTimeout` has passed since `signal` was aborted: whatever holds up the start (a
+ * broker that is silent, a step of users), the worker can be stopped.
+ */
+function unlessStopped<T>(
+  opening: Promise<T>,
+  { config, system }: Celery,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  if (signal === undefined) return opening;
+  return new Promise((resolve, reject) => {
+    let cancel = (): void => undefined;
+    const seconds = config.shutdownTimeout * shares.settled;
+    const tooLate = (): void =>
+      reject(new CeleryError(`The worker was to stop while it was starting; its start has not ended in ${seconds} s.`));
+    const onAbort = (): void => {
+      cancel = system.after(seconds * 1000, tooLate);
+    };
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    opening.then(resolve, reject).finally(() => {
+      cancel();
+      signal.removeEventListener('abort', onAbort);
+    });
+  });
 }
 
 /** How much of `shutdownTimeout` has passed at most after each step; the rest is for the app's own connections. */

@@ -31,6 +31,30 @@ describe('a stop', () => {
     }
   });
 
+  it('of a worker whose start is held up by a silent broker is obeyed', async () => {
+    await using broker = await testBroker();
+    await using proxy = await tcpProxy(broker.url);
+    await using project = await tempProject({
+      'tasks.mjs': `${head}
+        import { existsSync } from 'node:fs';
+        app.steps.worker.add(class extends StartStopStep {
+          async start() {
+            console.error('the step starts');
+            while (!existsSync('go')) await new Promise((resolve) => setTimeout(resolve, 20));
+            console.error('the step has started');
+          }
+        });`,
+    });
+    await using worker = project.start(['worker', '-A', 'tasks'], { CELERY_BROKER_URL: proxy.url });
+    await worker.line(/the step starts/);
+    proxy.stall();
+    await project.write('go', '');
+    await worker.line(/the step has started/);
+    const { code, stderr } = await worker.stop(15);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^Error: The worker was to stop while it was starting/m);
+  });
+
   it('of a worker with beat does not wait first for what beat is sending to a broker that is silent', async () => {
     await using broker = await testBroker();
     await using proxy = await tcpProxy(broker.url);
