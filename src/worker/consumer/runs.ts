@@ -13,28 +13,13 @@
 import type { Delivery } from '../../amqp/index.ts';
 import type { Celery } from '../../app/index.ts';
 import type { Publication } from '../../core/envelope.ts';
-import {
-  type CeleryError,
-  DecodeError,
-  Reject,
-  Retry,
-  TaskRevokedError,
-  TimeLimitExceeded,
-  WorkerLostError,
-} from '../../core/errors.ts';
+import { DecodeError, Retry, TaskRevokedError } from '../../core/errors.ts';
 import type { Logger, System } from '../../core/system.ts';
 import type { EventDispatcher } from '../../events/index.ts';
 import type { EncodedResult, Outcome, Report, RunListener } from '../../execution/index.ts';
-import {
-  decodeTaskBody,
-  exceptionRepr,
-  type TaskBody,
-  type TaskMessage,
-  toError,
-  toOutgoing,
-  tracebackText,
-} from '../../message/index.ts';
+import { decodeTaskBody, type TaskBody, type TaskMessage, toError, toOutgoing } from '../../message/index.ts';
 import { announceOutcome, announces } from '../announce.ts';
+import { type Ending, endingAnyway, endingOf } from '../ending.ts';
 import { logOutcome } from '../outcome-log.ts';
 import type { Pool } from '../pool/pool.ts';
 import { RecentIds } from '../recent-ids.ts';
@@ -212,8 +197,7 @@ export class Runs {
       return this.#given.refusals.discard(request, 'revoked');
     }
     const outcome = this.#verdict(request, report.outcome);
-    const settlement = this.#settlement(request, outcome);
-    const ending = { outcome, settlement, failure: failureOf(outcome, settlement) };
+    const ending = endingOf(outcome, this.#settlement(request, outcome));
     if (report.publications.length === 0 && report.results.length === 0 && !this.#hasMore(request, ending)) {
       return this.#close(request, ending);
     }
@@ -267,7 +251,7 @@ export class Runs {
 
   /** The message waits and goes back, or its run is a failure after all. */
   async #setBack(request: Request, ending: Ending, report: Report, trouble: Trouble): Promise<void> {
-    const { app, counts, setbacks } = this.#given;
+    const { app, counts, setbacks, system } = this.#given;
     const { error } = trouble;
     const isResend = ending.settlement === 'resend';
     const { isSettled } = request.delivery;
@@ -286,32 +270,10 @@ export class Runs {
       return this.#close(request, { outcome, settlement: 'requeue', failure: undefined });
     }
     setbacks.forget(request.id);
-    const last = this.#lastEnding(request, ending, error);
+    const now = system.now();
+    const last = endingAnyway(ending, error, { isSettled, ranSeconds: (now - (request.startedAt ?? now)) / 1000 });
     await this.#tellAnyway(request, last, report, trouble);
     this.#close(request, last);
-  }
-
-  /** How a run has ended whose end cannot be told. What had failed has failed as it did. */
-  #lastEnding(request: Request, { failure, outcome, settlement }: Ending, error: Error): Ending {
-    const { delivery, startedAt } = request;
-    const last = delivery.isSettled ? 'ack' : 'reject';
-    if (settlement === 'resend' && outcome.kind === 'lost') {
-      const reason = `${outcome.reason}; its message could not be sent again: ${error.message}`;
-      return { outcome, settlement: last, failure: new WorkerLostError(reason) };
-    }
-    if (!['succeeded', 'retrying', 'ignored'].includes(outcome.kind)) return { outcome, settlement: last, failure };
-    const now = this.#given.system.now();
-    return {
-      outcome: {
-        kind: 'failed',
-        runtimeSeconds: outcome.kind === 'succeeded' ? outcome.runtimeSeconds : (now - (startedAt ?? now)) / 1000,
-        exceptionRepr: exceptionRepr(error),
-        traceback: tracebackText(error),
-        isExpected: false,
-      },
-      settlement: last,
-      failure: error,
-    };
   }
 
   /** Whoever waits learns of the failure, if anybody can be told anything; what cannot be told is logged. */
@@ -437,37 +399,12 @@ export class Runs {
   }
 }
 
-/** How a run has ended, and what that means for its message. */
-interface Ending {
-  readonly outcome: Outcome;
-  readonly settlement: Settlement;
-  /** The error of a task that failed without its body telling so. */
-  readonly failure: Error | undefined;
-}
-
 /** Why the end of a run could not be told, and how far that had come. */
 interface Trouble {
   readonly error: Error;
   readonly isPublished: boolean;
   /** Ids of what was published. */
   readonly sent: Set<unknown>;
-}
-
-/** The error of a task that failed without its body telling so. */
-function failureOf(outcome: Outcome, settlement: Settlement): CeleryError | undefined {
-  switch (outcome.kind) {
-    case 'timed out':
-      return new TimeLimitExceeded(outcome.limitSeconds);
-    case 'lost':
-      return settlement === 'resend' ? undefined : new WorkerLostError(outcome.reason);
-    case 'returned':
-      // Its message was acknowledged when it began: it does not come again.
-      return settlement === 'ack' ? new WorkerLostError(outcome.reason) : undefined;
-    case 'rejected':
-      return outcome.requeue ? undefined : new Reject(outcome.reason);
-    default:
-      return undefined;
-  }
 }
 
 /** Another try has another number. */
