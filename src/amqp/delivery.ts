@@ -58,6 +58,11 @@ export class Delivery {
     return oversizeOf(this.#message.content);
   }
 
+  /** The broker has given it to somebody before. */
+  get isRedelivered(): boolean {
+    return this.#message.fields.redelivered;
+  }
+
   get info(): DeliveryInfo {
     const { fields, properties } = this.#message;
     const priority: unknown = properties.priority;

@@ -4,7 +4,7 @@
  */
 import { hostname } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { CeleryError } from '../../core/errors.ts';
+import { CeleryError } from '../../core/errors.ts';
 import { workerNodeName } from '../../core/node-names.ts';
 import { packageVersion } from '../../core/package-version.ts';
 import { type AutoscaleBounds, parseAutoscale, Worker } from '../../worker/index.ts';
@@ -171,7 +171,8 @@ async function runWorker(context: CommandContext, options: Options, command: Com
     return exitCode;
   } catch (error) {
     const isAsked = stop.signal.aborted && error === stop.signal.reason;
-    process.exitCode = isAsked ? exitCodes.done : exitCodeOf(error);
+    if (isAsked) process.exitCode = exitCodes.done;
+    else if (error instanceof CeleryError) process.exitCode = exitCodeOf(error);
     if (isAsked) return exitCodes.done;
     throw error;
   } finally {

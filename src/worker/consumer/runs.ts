@@ -142,7 +142,7 @@ export class Runs {
       this.#log.debug({ taskId: message.id }, 'A running task was delivered again; its end settles the new delivery');
       return true;
     }
-    if (this.#untold.size === 0 || !delivery.info.redelivered) return false;
+    if (this.#untold.size === 0 || !delivery.isRedelivered) return false;
     if (!this.#untold.take(turnOf(message), this.#given.system.now())) return false;
     this.#log.debug({ taskId: message.id }, 'A task that had ended was delivered again; it does not run twice');
     delivery.ack();

@@ -154,7 +154,7 @@ export class TaskService {
 
   /** One message. Never throws. */
   receive(delivery: Delivery): void {
-    if (delivery.info.redelivered) this.counts.redelivered += 1;
+    if (delivery.isRedelivered) this.counts.redelivered += 1;
     this.#handle(delivery, () => this.#accept(this.#decode(delivery), delivery));
   }
 
@@ -257,7 +257,7 @@ export class TaskService {
     if (this.#runs.adopt(message, delivery)) return;
     const task = app.tasks.get(message.task);
     if (task === undefined) return this.#refusals.unregistered(message, delivery);
-    const dedup = app.config.workerDeduplicateSuccessfulTasks && delivery.info.redelivered;
+    const dedup = app.config.workerDeduplicateSuccessfulTasks && delivery.isRedelivered;
     if (dedup && task[definition].resolved().acksLate) {
       return this.#results.track(this.#unlessDone(message, task, delivery));
     }
