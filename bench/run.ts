@@ -12,7 +12,7 @@ import { chooseBroker } from '../test/support/broker-choice.ts';
 import { openBroker } from '../test/support/vhost.ts';
 import type { Bench, Row } from './measure.ts';
 import { delay } from './rows/delay.ts';
-import { fibOne, fibTwo } from './rows/fib.ts';
+import { fibOne, fibPoolOne, fibPoolTwo, fibTwo } from './rows/fib.ts';
 import { memory } from './rows/memory.ts';
 import { pool } from './rows/pool.ts';
 import { pythonPrefork } from './rows/python.ts';
@@ -29,6 +29,8 @@ const rows: readonly Row[] = [
   pythonPrefork,
   workerPrefork,
   workerPreforkEvents,
+  fibPoolOne,
+  fibPoolTwo,
   fibOne,
   fibTwo,
 ];
