@@ -1,7 +1,8 @@
 /**
  * What a worker or a client announces (celery-protocol.md section 14). Nobody waits for an event: `send` never throws and
- * never blocks, publications are neither confirmed nor mandatory. Task events are gathered and leave as one list a turn;
- * while there is no connection a bounded number is kept for the next one.
+ * never blocks, publications are neither confirmed nor mandatory. Task events are gathered and leave as lists: the first
+ * after a rest with its turn of the loop, under load every few milliseconds or when a list is full. While there is no
+ * connection a bounded number is kept for the next one.
  */
 import type { Publisher, Queue } from '../amqp/index.ts';
 import type { Envelope } from '../core/envelope.ts';
@@ -32,6 +33,8 @@ export interface DispatcherOptions {
 
 /** The most task events in one message, as in Celery. */
 const mostInList = 24;
+/** Between two lists under load that are not full. */
+const gatherMs = 5;
 /** Events kept while there is no connection; the oldest go first. */
 const mostKept = 1_000;
 
@@ -48,7 +51,8 @@ export class EventDispatcher {
   readonly #gathered: EventRecord[] = [];
   readonly #kept: EventRecord[] = [];
   readonly #onOpen = (): void => this.#sendKept();
-  #gatherTurn: NodeJS.Immediate | undefined;
+  #cancelGathering: (() => void) | undefined;
+  #flushedAt = Number.NEGATIVE_INFINITY;
   #isEnabled: boolean;
   #isClosed = false;
   #declaring: Promise<void> | undefined;
@@ -137,8 +141,9 @@ export class EventDispatcher {
 
   /** Sends what is gathered, now. */
   flush(): void {
-    if (this.#gatherTurn !== undefined) clearImmediate(this.#gatherTurn);
-    this.#gatherTurn = undefined;
+    this.#cancelGathering?.();
+    this.#cancelGathering = undefined;
+    this.#flushedAt = this.#options.system.monotonic();
     while (this.#gathered.length > 0) this.#publishList(this.#gathered.splice(0, mostInList));
   }
 
@@ -160,7 +165,15 @@ export class EventDispatcher {
   #gather(event: EventRecord): void {
     this.#gathered.push(event);
     if (this.#gathered.length >= mostInList) this.flush();
-    else this.#gatherTurn ??= setImmediate(() => this.flush());
+    else this.#cancelGathering ??= this.#flushSoon();
+  }
+
+  #flushSoon(): () => void {
+    const { system } = this.#options;
+    const waitMs = this.#flushedAt + gatherMs - system.monotonic();
+    if (waitMs > 0) return system.after(waitMs, () => this.flush());
+    const turn = setImmediate(() => this.flush());
+    return () => clearImmediate(turn);
   }
 
   #publishList(events: readonly EventRecord[]): void {
