@@ -236,11 +236,13 @@ export class EventDispatcher {
     this.#dropped += surplus;
   }
 
+  /** What is gathered at that moment is newer. */
   #sendKept(): void {
-    for (const event of this.#kept.splice(0)) {
+    for (const event of [...this.#kept.splice(0), ...this.#gathered.splice(0)]) {
       if (event.type.startsWith('task-') && this.#options.gathersTaskEvents === true) this.#gather(event);
       else this.#publish([event], eventRoutingKey(event.type), () => this.#encodeOne(event));
     }
+    this.flush();
   }
 
   #giveUp(events: readonly EventRecord[], error: unknown): void {

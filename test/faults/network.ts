@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'amqplib';
 import { expect } from 'vitest';
+import { blackHole, canFilterPackets } from '../support/packet-filter.ts';
 import { patience, until } from './patience.ts';
 import type { Measures, Scenario } from './scenario.ts';
 import { by, type Sides, seconds, type World } from './world.ts';
@@ -16,6 +17,25 @@ const halves = ['half a frame', 'half a frame', 'half a frame', 'half a frame'] 
 const backoff = 2.5;
 /** Runs that began long after a moment were not prefetched before it. */
 const afterPrefetched = 2_000;
+
+/** Where this host has a packet filter; the frozen proxy stands for it elsewhere. */
+const blackHoled: Scenario = {
+  fault: 'half-open: every packet dropped',
+  promise: 'the same bound, although no kernel acknowledges anything',
+  tier: 'full',
+  run: async (world) => {
+    const holes: Disposable[] = [];
+    try {
+      return await silence(world, () => {
+        const hole = blackHole(Number(new URL(world.proxy.url).port));
+        holes.push(hole);
+        expect(hole.connections).toBeGreaterThanOrEqual(1);
+      });
+    } finally {
+      for (const hole of holes) hole[Symbol.dispose]();
+    }
+  },
+};
 
 export const network: readonly Scenario[] = [
   {
@@ -31,6 +51,7 @@ export const network: readonly Scenario[] = [
     isOurs: true,
     run: (world) => silence(world, () => world.proxy.freeze(), 10),
   },
+  ...(canFilterPackets ? [blackHoled] : []),
   {
     fault: 'stalled, then resumed',
     promise: 'the same, and what the old socket says late is ignored',

@@ -100,7 +100,11 @@ describe('secrets', () => {
       };
       expect(await run('call', '-A', 'tasks', 'tasks.add', '--args', '[1, 2]')).toMatch(/^0 /);
       await using sender = new Celery('sender', { brokerUrl: address.href });
-      for (const name of ['tasks.fail', 'tasks.stray']) await sender.sendTask(name);
+      // Without results: what cannot be stored is not told, and goes back.
+      for (const name of ['tasks.fail', 'tasks.stray', 'tasks.add']) {
+        await sender.sendTask(name, [1, 2], { ignoreResult: true });
+      }
+      await worker.line(/Task given back/, 30);
       await worker.line(/Task succeeded/, 30);
       await until(() => events.split('task-failed').length >= 3, { what: 'both failures', withinSeconds: 30 });
 

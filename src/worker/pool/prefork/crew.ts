@@ -361,7 +361,7 @@ export class Crew {
     if (this.#isStopped) return;
     this.#failures += 1;
     this.counts.failedStarts += 1;
-    if (this.#opening !== undefined && (isFinal || this.#failures >= startAttempts * this.#size)) {
+    if (this.#opening !== undefined && (isFinal || this.#failures >= this.#size - 1 + startAttempts)) {
       this.#opening.reject(error);
       this.#opening = undefined;
       return;
