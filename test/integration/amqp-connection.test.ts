@@ -435,7 +435,7 @@ describe('closing', () => {
     await using world = new World(broker.url);
     const proxy = world.adopt(await FaultProxy.open(broker.url));
     const hands = new Hands(await world.connected({ urls: proxy.url }));
-    await hands.declareQueue('hands-on', { autoDelete: true });
+    await hands.declareQueue('hands-on', { durable: true, autoDelete: true });
     proxy.freeze();
     const started = performance.now();
     await hands.close();

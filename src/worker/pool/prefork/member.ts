@@ -215,6 +215,7 @@ export class Member {
     if (run === undefined) return undefined;
     this.running.delete(seq);
     this.budget += 1;
+    this.writes -= 1;
     run.member = undefined;
     return run;
   }
