@@ -99,7 +99,7 @@ export const network: readonly Scenario[] = [
   },
   {
     fault: 'TERM while the broker cannot be reached',
-    promise: 'exits within shutdownTimeout, non-zero since acks could not be flushed',
+    promise: 'exits within shutdownTimeout, non-zero when acks could not be flushed',
     judgesItself: true,
     run: (world) => stopInSilence(world, () => world.proxy.shut()),
   },
@@ -356,7 +356,9 @@ async function stopInSilence(world: World, fall: () => void): Promise<Measures> 
   const { code, signal } = await worker.stop(patience(20));
   const stopSeconds = seconds(performance.now() - askedAt);
   if (world.variant.against === 'celery') return { stopSeconds, code: code ?? '', signal: signal ?? '' };
-  expect({ code, signal }, worker.output.slice(-2_000)).toEqual({ code: 1, signal: undefined });
+  // Acknowledged early, running tasks have nothing more to tell; what was prefetched goes back by itself.
+  const hasUntold = world.variant.acks === 'late' || /cannot be told|may not have reached/.test(worker.output);
+  expect({ code, signal }, worker.output.slice(-2_000)).toEqual({ code: hasUntold ? 1 : 0, signal: undefined });
   expect(stopSeconds).toBeLessThan(shutdownTimeout + 4); // a running task, and a machine that is busy
   return { shutdownTimeout, stopSeconds };
 }
