@@ -2,6 +2,7 @@
  * The tasks that the pool tests run: a tracer of its own, so that nothing but the pool is tested. What a job does is named
  * in its headers: `verb` and `arg`. Plain JavaScript, because children load it.
  */
+import { spawn } from 'node:child_process';
 import { appendFileSync, existsSync, readFileSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -39,6 +40,11 @@ const verbs = {
     verbs.spin(ms, run);
   },
   exit: (code) => process.exit(code),
+  /** Something it started holds the channel open for a while after its end. */
+  exitWithHeir: (seconds) => {
+    spawn('sleep', [String(seconds)], { stdio: ['ignore', 'ignore', 'ignore', 3], detached: true }).unref();
+    process.exit(7);
+  },
   killSelf: (signal) => sleep(5000, process.kill(process.pid, signal)),
   strayThrow: async (arg) => {
     setTimeout(() => {

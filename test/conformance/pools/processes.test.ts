@@ -59,6 +59,19 @@ describe('a pool process', () => {
     expect(world.logger.find('A pool process is lost')).toEqual([]);
   });
 
+  it('whose channel somebody keeps open after its end is waited for no longer than lostWaitSeconds', async () => {
+    await using world = await openWorld('prefork', { lostWaitSeconds: 0.4 });
+    const at = performance.now();
+    expect(await world.run('exitWithHeir', 4)).toEqual({
+      kind: 'lost',
+      reason: 'Worker exited prematurely: exitcode 7.',
+    });
+    const tookMs = performance.now() - at;
+    expect(tookMs).toBeGreaterThanOrEqual(400);
+    expect(tookMs).toBeLessThan(3_500);
+    expect(await world.value('value', 1)).toBe(1);
+  });
+
   it('ignores what a terminal or a service manager sends to the group', async () => {
     await using held = await HeldPool.start('prefork');
     held.tell({ verb: 'sleep', id: 'under way', arg: 500 });
