@@ -79,6 +79,7 @@ export class Member {
   #lastSeq = 0;
   #outbox: ReturnType<typeof packJob>[] = [];
   #offers: number[] = [];
+  #unoffered: Run[] = [];
 
   constructor(
     linker: Linker,
@@ -155,7 +156,8 @@ export class Member {
         this.#claims?.offer(this.#offers);
         this.#offers = [];
       } catch {
-        this.#isFull = true; // what could not be offered is taken back by `recall`
+        this.#isFull = true;
+        this.#takeBackOffers();
       }
     }
     const jobs = this.#outbox;
@@ -198,14 +200,23 @@ export class Member {
   recall(): Run[] {
     if (this.#claims === undefined) return [];
     this.flush();
-    const unoffered = this.#offers;
-    this.#offers = [];
-    return [...this.#claims.recall(), ...unoffered].flatMap((seq) => this.release(seq) ?? []);
+    const unstarted = this.#claims.recall().flatMap((seq) => this.release(seq) ?? []);
+    return [...unstarted, ...this.takeUnoffered()];
   }
 
-  /** What it has at hand it should not have: its file is full. */
-  get hasUnoffered(): boolean {
-    return this.#offers.length > 0;
+  /** What was to be handed ahead and could not be, for want of room on the disk. */
+  takeUnoffered(): Run[] {
+    const runs = this.#unoffered;
+    this.#unoffered = [];
+    return runs;
+  }
+
+  /** What could not be offered is not sent: the child would never take it, nor tell of it. */
+  #takeBackOffers(): void {
+    const offers = new Set(this.#offers);
+    this.#offers = [];
+    this.#outbox = this.#outbox.filter(([seq]) => !offers.has(seq));
+    this.#unoffered.push(...[...offers].flatMap((seq) => this.release(seq) ?? []));
   }
 
   /** Undoes the handing over of a job that did not start. */

@@ -219,7 +219,10 @@ class ChildPool implements Pool {
     const ready = [...this.#crew.members].filter(({ state }) => state === 'ready');
     this.#fillSlots(ready);
     if (this.#asyncSlots === 1) this.#handAhead(ready);
-    for (const member of ready) member.flush();
+    for (const member of ready) {
+      member.flush();
+      this.#requeue(member.takeUnoffered());
+    }
     if (this.#asyncSlots > 1) this.#crew.maintain(); // one may have had its last
   }
 
@@ -302,7 +305,7 @@ class ChildPool implements Pool {
         this.#look(member);
         const [current] = member.running.values();
         const isSlow = current === undefined || now - current.startedAt >= patienceMs;
-        const released = isSlow || member.hasUnoffered ? member.recall() : [];
+        const released = isSlow ? member.recall() : [];
         if (released.length > 0) member.slowDown();
         this.#requeue(released);
         if (member.ahead.length > 0) this.#sweepSoon();
