@@ -1,6 +1,6 @@
 /**
- * Inside a child, process or thread: takes jobs, runs them through the app's tracer and sends the reports back, one by one
- * and before the next body starts, so that a child that dies takes only what it was running with it.
+ * Inside a child, process or thread: takes jobs, runs them through the app's tracer and sends the reports back or writes them
+ * down (`logbook.ts`), one by one and before the next body starts, so that a child that dies takes only what it was running.
  * Life: `open` (load the app, `processInit`) → `run` … → `exit` (`processShutdown`), or `hangUp` when the parent is gone.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
